@@ -1,0 +1,44 @@
+namespace C10kServer.Engine;
+
+/// <summary>Why a connection ended, or why a request could not be completed. Each connection has one.</summary>
+public enum CloseReason
+{
+    /// <summary>None: the connection is open, or the request was completed.</summary>
+    None,
+
+    /// <summary>The peer finished sending, and this side closed in turn.</summary>
+    PeerClosed,
+
+    /// <summary>The handler closed.</summary>
+    HandlerClosed,
+
+    /// <summary>An administrator closed, from outside the server.</summary>
+    AdminClosed,
+
+    /// <summary>The peer reset the connection.</summary>
+    Reset,
+
+    /// <summary>This side reset the connection.</summary>
+    Aborted,
+
+    /// <summary>Nothing was received or sent for longer than the idle timeout.</summary>
+    IdleTimeout,
+
+    /// <summary>The peer took no output for longer than the write timeout.</summary>
+    WriteTimeout,
+
+    /// <summary>More output was queued than a connection may hold.</summary>
+    SendQueueFull,
+
+    /// <summary>No delimiter came within the maximum that the handler set.</summary>
+    MessageTooLong,
+
+    /// <summary>The handler threw an exception.</summary>
+    HandlerError,
+
+    /// <summary>The server was stopped.</summary>
+    ServerStopped,
+
+    /// <summary>The network failed: unreachable, keep-alive timed out, or another error of the socket.</summary>
+    NetworkError,
+}
