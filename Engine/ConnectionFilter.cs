@@ -1,0 +1,20 @@
+namespace C10kServer.Engine;
+
+/// <summary>Which connections a walk gives rows of; what is null does not restrict. Applied by the workers, before a row is made.</summary>
+public sealed class ConnectionFilter
+{
+    /// <summary>All connections.</summary>
+    public static ConnectionFilter All { get; } = new();
+
+    /// <summary>Those with these ids.</summary>
+    public IReadOnlyCollection<long>? Ids { get; init; }
+
+    /// <summary>Those of these workers; the others are not even asked.</summary>
+    public IReadOnlyCollection<int>? Workers { get; init; }
+
+    /// <summary>Those in these states.</summary>
+    public IReadOnlyCollection<ConnectionState>? States { get; init; }
+
+    internal bool Accepts(Connection connection) =>
+        (Ids is null || Ids.Contains(connection.Id)) && (States is null || States.Contains(connection.State));
+}

@@ -1,0 +1,93 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+
+namespace C10kServer.Engine;
+
+/// <summary>
+/// A worker's connections by slot. A slot is used again; the generation beside it in epoll's data word is not, so an event that
+/// was meant for an earlier owner of the slot finds nobody (pitfall 1). Belongs to its worker's thread; <see cref="Count"/>
+/// may be read by anyone.
+/// </summary>
+internal sealed class ConnectionTable
+{
+    private Connection?[] _slots = new Connection?[64];
+    private int[] _free = new int[64];
+    private int _freeCount;
+    private int _used;
+    private uint _generation;
+    private int _count;
+
+    internal int Count => Volatile.Read(ref _count);
+
+    /// <summary>Slots ever used: rows are found below this.</summary>
+    internal int Capacity => _used;
+
+    /// <summary>Gives the connection a slot and a generation of its own.</summary>
+    internal void Add(Connection connection)
+    {
+        if (_freeCount > 0)
+        {
+            connection.Slot = _free[--_freeCount];
+        }
+        else
+        {
+            if (_used == _slots.Length)
+            {
+                Array.Resize(ref _slots, _used * 2);
+            }
+
+            connection.Slot = _used++;
+        }
+
+        connection.Generation = ++_generation;
+        _slots[connection.Slot] = connection;
+        Volatile.Write(ref _count, _count + 1);
+    }
+
+    internal void Remove(Connection connection)
+    {
+        _slots[connection.Slot] = null;
+        if (_freeCount == _free.Length)
+        {
+            Array.Resize(ref _free, _freeCount * 2);
+        }
+
+        _free[_freeCount++] = connection.Slot;
+        Volatile.Write(ref _count, _count - 1);
+    }
+
+    /// <summary>What epoll is given for a connection.</summary>
+    internal static ulong Token(Connection connection) => (ulong)connection.Generation << 32 | (uint)connection.Slot;
+
+    /// <summary>Finds the connection that an event is for, or none if that one is gone.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryGet(ulong token, [NotNullWhen(true)] out Connection? connection)
+    {
+        uint slot = (uint)token;
+        Connection?[] slots = _slots;
+        connection = slot < (uint)slots.Length ? slots[slot] : null;
+        return connection is not null && connection.Generation == (uint)(token >> 32);
+    }
+
+    /// <summary>Whoever is in a slot, or null.</summary>
+    internal Connection? At(int slot) => (uint)slot < (uint)_used ? _slots[slot] : null;
+
+    /// <summary>By id: in the slot where it was last seen, else by a look at all.</summary>
+    internal Connection? Find(long id, int slotHint)
+    {
+        if (At(slotHint) is { } hinted && hinted.Id == id)
+        {
+            return hinted;
+        }
+
+        foreach (Connection? connection in _slots.AsSpan(0, _used))
+        {
+            if (connection is not null && connection.Id == id)
+            {
+                return connection;
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,31 @@
+namespace C10kServer.Engine;
+
+/// <summary>
+/// What a worker has counted. Written by its thread alone, with plain adds; read by anyone, and a 64-bit read is never torn
+/// on the 64-bit machines that this runs on. The padding keeps two workers' counters off one cache line.
+/// </summary>
+internal sealed class Counters
+{
+    internal long Opened;
+    internal long Closed;
+    internal long BytesReceived;
+    internal long BytesSent;
+    internal long MessagesReceived;
+    internal long HandlerErrors;
+    internal long AdoptErrors;
+    internal long Wakeups;
+    internal long Events;
+    internal long Stalls;
+
+#pragma warning disable CS0169, IDE0051, CA1823 // never read: it is there to take up room
+    private readonly Padding _padding;
+#pragma warning restore CS0169, IDE0051, CA1823
+
+    [System.Runtime.CompilerServices.InlineArray(16)]
+    private struct Padding
+    {
+#pragma warning disable IDE0044, IDE0051, CS0169
+        private long _first;
+#pragma warning restore IDE0044, IDE0051, CS0169
+    }
+}

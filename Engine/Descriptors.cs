@@ -1,0 +1,35 @@
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine;
+
+/// <summary>How many descriptors the process may have, so that a limit is met early and said clearly (pitfall 50).</summary>
+internal static unsafe class Descriptors
+{
+    // For the shell's own files, pipes and assemblies while a server is full.
+    private const int Reserve = 64;
+
+    /// <summary>The connections that the process can hold besides what is open now.</summary>
+    /// <exception cref="ServerStartException">The options ask for more.</exception>
+    internal static int ConnectionLimit(ServerOptions options)
+    {
+        const int NoFile = 7;
+        ulong* limits = stackalloc ulong[2];
+        if (Libc.GetRLimit(NoFile, limits) != 0)
+        {
+            throw new EngineException("getrlimit", Errno.Last);
+        }
+
+        int limit = (int)Math.Min(limits[0], int.MaxValue);
+        int open = Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
+        int free = limit - open - Reserve;
+        if (free < 1 || options.MaxConnections > free)
+        {
+            string wanted = options.MaxConnections == 0 ? "any connection" : $"{options.MaxConnections} connections";
+            throw new ServerStartException(
+                StartFailure.DescriptorLimit,
+                $"The process may have {limit} descriptors and {open} are open: too few for {wanted}. Ask for {Math.Max(0, free)} at most, or raise the limit (ulimit -n) before the shell starts.");
+        }
+
+        return options.MaxConnections == 0 ? free : options.MaxConnections;
+    }
+}

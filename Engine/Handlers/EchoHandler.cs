@@ -1,0 +1,8 @@
+namespace C10kServer.Engine.Handlers;
+
+/// <summary>Sends back what it receives, see RFC 862. Keeps no state: one serves all connections.</summary>
+public sealed class EchoHandler : ConnectionHandler
+{
+    /// <inheritdoc/>
+    public override void OnReceived(Connection connection, ReadOnlySpan<byte> data) => connection.Write(data);
+}

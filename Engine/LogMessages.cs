@@ -1,0 +1,47 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace C10kServer.Engine;
+
+/// <summary>Every event that the engine logs. Ids are stable: scripts filter by them.</summary>
+internal static partial class LogMessages
+{
+    [LoggerMessage(1, LogLevel.Information, "{Server} listens on {EndPoints} with {Workers} workers, up to {Limit} connections, backlog {Backlog}.")]
+    internal static partial void ServerStarted(this ILogger log, string server, string endPoints, int workers, int limit, int backlog);
+
+    [LoggerMessage(2, LogLevel.Information, "{Server} has stopped: {Accepted} connections accepted, {Received} bytes received, {Sent} bytes sent.")]
+    internal static partial void ServerStopped(this ILogger log, string server, long accepted, long received, long sent);
+
+    [LoggerMessage(3, LogLevel.Critical, "{Server} has failed, in {Thread}. Its connections are closed.")]
+    internal static partial void ServerFaulted(this ILogger log, string server, string thread, Exception exception);
+
+    [LoggerMessage(4, LogLevel.Warning, "{Server}: {Thread} did not end within {Milliseconds} ms, a handler blocks it. It was left to itself.")]
+    internal static partial void ThreadAbandoned(this ILogger log, string server, string thread, int milliseconds);
+
+    [LoggerMessage(5, LogLevel.Warning, "{Server}: the backlog of {Wanted} is cut to {Effective} by net.core.somaxconn.")]
+    internal static partial void BacklogCut(this ILogger log, string server, int wanted, int effective);
+
+    [LoggerMessage(10, LogLevel.Warning, "{Server}: accepting failed: {Error}; {Count} times since it was last logged.")]
+    internal static partial void AcceptFailed(this ILogger log, string server, string error, long count);
+
+    [LoggerMessage(11, LogLevel.Debug, "{Server}: {Remote} was rejected, {Limit} connections are open.")]
+    internal static partial void ConnectionRejected(this ILogger log, string server, IPEndPoint remote, int limit);
+
+    [LoggerMessage(12, LogLevel.Warning, "{Server}: an accepted connection could not be registered: {Error}.")]
+    internal static partial void AdoptFailed(this ILogger log, string server, string error);
+
+    [LoggerMessage(20, LogLevel.Debug, "{Server}: connection {Id} from {Remote} opened on worker {Worker}.")]
+    internal static partial void ConnectionOpened(this ILogger log, string server, long id, IPEndPoint remote, int worker);
+
+    [LoggerMessage(21, LogLevel.Debug, "{Server}: connection {Id} closed, {Reason}, {Received} bytes received, {Sent} sent.")]
+    internal static partial void ConnectionClosed(this ILogger log, string server, long id, CloseReason reason, long received, long sent);
+
+    [LoggerMessage(30, LogLevel.Error, "{Server}: the handler of connection {Id} failed; it was closed.")]
+    internal static partial void HandlerFailed(this ILogger log, string server, long id, Exception exception);
+
+    [LoggerMessage(31, LogLevel.Error, "{Server}: no handler could be made for a connection; it was refused.")]
+    internal static partial void HandlerFactoryFailed(this ILogger log, string server, Exception exception);
+
+    [LoggerMessage(32, LogLevel.Warning, "{Server}: worker {Worker} was held up for {Milliseconds} ms by a handler.")]
+    internal static partial void WorkerStalled(this ILogger log, string server, int worker, long milliseconds);
+}

@@ -1,0 +1,116 @@
+using System.Buffers.Binary;
+using System.Net;
+
+namespace C10kServer.Engine.Native;
+
+/// <summary>
+/// A socket address in 28 bytes, without a managed object: ten thousand idle connections each keep one. The port of
+/// a sockaddr is in network order, sockaddr_in6 has 28 bytes with the scope id at 24 (pitfall 41).
+/// </summary>
+internal readonly struct SockAddr : IEquatable<SockAddr>
+{
+    internal const int AfInet = 2;
+    internal const int AfInet6 = 10;
+
+    /// <summary>sockaddr_storage: whatever the kernel writes fits.</summary>
+    internal const int MaxLength = 128;
+
+    private const int Inet4Length = 16;
+    private const int Inet6Length = 28;
+
+    private readonly ulong _high;
+    private readonly ulong _low;
+    private readonly uint _scope;
+    private readonly ushort _port;
+    private readonly ushort _family;
+
+    private SockAddr(ushort family, ushort port, ulong high, ulong low, uint scope) =>
+        (_family, _port, _high, _low, _scope) = (family, port, high, low, scope);
+
+    internal int Family => _family;
+
+    internal int Port => _port;
+
+    /// <summary>What the kernel wrote. A family that is none of ours reads as no address at all.</summary>
+    internal static SockAddr Read(ReadOnlySpan<byte> bytes)
+    {
+        ushort family = bytes.Length >= 2 ? BitConverter.ToUInt16(bytes) : (ushort)0;
+        if (family == AfInet && bytes.Length >= 8)
+        {
+            return new SockAddr(family, BinaryPrimitives.ReadUInt16BigEndian(bytes[2..]), 0, BinaryPrimitives.ReadUInt32BigEndian(bytes[4..]), 0);
+        }
+
+        if (family == AfInet6 && bytes.Length >= Inet6Length)
+        {
+            return new SockAddr(
+                family,
+                BinaryPrimitives.ReadUInt16BigEndian(bytes[2..]),
+                BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]),
+                BinaryPrimitives.ReadUInt64BigEndian(bytes[16..]),
+                BitConverter.ToUInt32(bytes[24..]));
+        }
+
+        return default;
+    }
+
+    internal static SockAddr From(IPAddress address, int port)
+    {
+        Span<byte> raw = stackalloc byte[16];
+        address.TryWriteBytes(raw, out int written);
+        return written == 4
+            ? new SockAddr(AfInet, (ushort)port, 0, BinaryPrimitives.ReadUInt32BigEndian(raw), 0)
+            : new SockAddr(
+                AfInet6,
+                (ushort)port,
+                BinaryPrimitives.ReadUInt64BigEndian(raw),
+                BinaryPrimitives.ReadUInt64BigEndian(raw[8..]),
+                (uint)address.ScopeId);
+    }
+
+    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
+    internal int Write(Span<byte> bytes)
+    {
+        bytes.Clear();
+        BitConverter.TryWriteBytes(bytes, _family);
+        BinaryPrimitives.WriteUInt16BigEndian(bytes[2..], _port);
+        if (_family == AfInet)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(bytes[4..], (uint)_low);
+            return Inet4Length;
+        }
+
+        BinaryPrimitives.WriteUInt64BigEndian(bytes[8..], _high);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes[16..], _low);
+        BitConverter.TryWriteBytes(bytes[24..], _scope);
+        return Inet6Length;
+    }
+
+    /// <summary>For people: an IPv4 address mapped into IPv6 is shown as the IPv4 address it is (pitfall 47).</summary>
+    internal IPEndPoint ToEndPoint()
+    {
+        const ulong MappedPrefix = 0x0000_FFFF;
+        if (_family == AfInet || (_family == AfInet6 && _high == 0 && _low >> 32 == MappedPrefix))
+        {
+            Span<byte> raw = stackalloc byte[4];
+            BinaryPrimitives.WriteUInt32BigEndian(raw, (uint)_low);
+            return new IPEndPoint(new IPAddress(raw), _port);
+        }
+
+        if (_family == AfInet6)
+        {
+            Span<byte> raw = stackalloc byte[16];
+            BinaryPrimitives.WriteUInt64BigEndian(raw, _high);
+            BinaryPrimitives.WriteUInt64BigEndian(raw[8..], _low);
+            return new IPEndPoint(new IPAddress(raw, _scope), _port);
+        }
+
+        return new IPEndPoint(IPAddress.None, 0);
+    }
+
+    public bool Equals(SockAddr other) =>
+        _family == other._family && _port == other._port && _high == other._high && _low == other._low && _scope == other._scope;
+
+    public override bool Equals(object? obj) => obj is SockAddr other && Equals(other);
+
+    public override int GetHashCode() => HashCode.Combine(_family, _port, _high, _low, _scope);
+}

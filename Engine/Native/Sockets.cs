@@ -1,0 +1,63 @@
+namespace C10kServer.Engine.Native;
+
+/// <summary>Socket constants and the calls on a socket that take more than one line. See socket(7), tcp(7).</summary>
+internal static unsafe class Sockets
+{
+    internal const int Stream = 1;
+    internal const int Nonblock = 0x800;
+    internal const int Cloexec = 0x80000;
+
+    internal const int SolSocket = 1;
+    internal const int SoReuseAddr = 2;
+    internal const int SoError = 4;
+    internal const int SoLinger = 13;
+    internal const int IpProtoTcp = 6;
+    internal const int TcpNoDelay = 1;
+    internal const int IpProtoIpv6 = 41;
+    internal const int Ipv6Only = 26;
+
+    /// <summary>On every send: a peer that is gone must not raise SIGPIPE in the user's shell (pitfall 14).</summary>
+    internal const int MsgNoSignal = 0x4000;
+
+    internal const int ShutWrite = 1;
+
+    private const nuint SiocOutQ = 0x5411;
+
+    /// <summary>0, or the errno.</summary>
+    internal static int SetOption(int fd, int level, int option, int value) =>
+        Libc.SetSockOpt(fd, level, option, &value, sizeof(int)) == 0 ? 0 : Errno.Last;
+
+    /// <summary>The address that this end is bound to.</summary>
+    internal static SockAddr LocalAddress(int fd)
+    {
+        byte* bytes = stackalloc byte[SockAddr.MaxLength];
+        uint length = SockAddr.MaxLength;
+        return Libc.GetSockName(fd, bytes, &length) == 0
+            ? SockAddr.Read(new ReadOnlySpan<byte>(bytes, (int)Math.Min(length, SockAddr.MaxLength)))
+            : default;
+    }
+
+    /// <summary>The error that waits on a socket, which is cleared by asking; 0 for none.</summary>
+    internal static int TakeError(int fd)
+    {
+        int error = 0;
+        uint length = sizeof(int);
+        return Libc.GetSockOpt(fd, SolSocket, SoError, &error, &length) == 0 ? error : Errno.Last;
+    }
+
+    /// <summary>The bytes that the kernel holds and the peer has not acknowledged.</summary>
+    internal static int UnsentBytes(int fd)
+    {
+        int bytes = 0;
+        return Libc.Ioctl(fd, SiocOutQ, &bytes) == 0 ? bytes : 0;
+    }
+
+    /// <summary>Makes the close that follows send a reset and drop what is queued.</summary>
+    internal static void ResetOnClose(int fd)
+    {
+        int* linger = stackalloc int[2];
+        linger[0] = 1;
+        linger[1] = 0;
+        _ = Libc.SetSockOpt(fd, SolSocket, SoLinger, linger, 2 * sizeof(int));
+    }
+}

@@ -1,0 +1,44 @@
+namespace C10kServer.Engine;
+
+/// <summary>
+/// Rates over the last full second, from counters that only grow. The Listener's thread samples, anyone reads; a reader may see
+/// one rate of the new second beside another of the old.
+/// </summary>
+internal sealed class RateSampler
+{
+    internal const int Interval = 1000;
+
+    private long _at;
+    private long _accepted;
+    private long _received;
+    private long _sent;
+
+    internal RateSampler(long now) => _at = now;
+
+    internal double Accepts { get; private set; }
+
+    internal double Receives { get; private set; }
+
+    internal double Sends { get; private set; }
+
+    /// <summary>Milliseconds until the next sample is due.</summary>
+    internal int Timeout(long now) => (int)Math.Clamp(_at + Interval - now, 0, Interval);
+
+    /// <summary>Samples, if it is time.</summary>
+    internal void Sample(long now, long accepted, long received, long sent)
+    {
+        if (now - _at < Interval)
+        {
+            return;
+        }
+
+        double seconds = (now - _at) / 1000.0;
+        Accepts = (accepted - _accepted) / seconds;
+        Receives = (received - _received) / seconds;
+        Sends = (sent - _sent) / seconds;
+        (_at, _accepted, _received, _sent) = (now, accepted, received, sent);
+    }
+
+    /// <summary>After the end nothing flows.</summary>
+    internal void Stop() => Accepts = Receives = Sends = 0;
+}

@@ -1,0 +1,99 @@
+using System.Net;
+
+namespace C10kServer.Engine;
+
+/// <summary>
+/// All that a server is told when it is made. Immutable. Durations of zero mean "none" where that is said.
+/// </summary>
+public sealed record ServerOptions
+{
+    /// <summary>For logs, thread names and people.</summary>
+    public string Name { get; init; } = "C10k";
+
+    /// <summary>Where to listen, each IPv4 or IPv6. Loopback unless told otherwise.</summary>
+    public IReadOnlyList<IPAddress> Addresses { get; init; } = [IPAddress.Loopback];
+
+    /// <summary>0 to 65535; 0 takes a free port, the same on all addresses.</summary>
+    public int Port { get; init; }
+
+    /// <summary>Threads with an epoll loop each, 1 to 256.</summary>
+    public int WorkerCount { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>
+    /// Connections that the kernel holds until they are accepted, see listen(2); net.core.somaxconn caps it. Where it is too small,
+    /// a burst of clients waits for retransmissions of 1, 3, 7 s (pitfall 22).
+    /// </summary>
+    public int Backlog { get; init; } = 4096;
+
+    /// <summary>Connections open at a time; one more is reset. 0: as many as the process has descriptors for.</summary>
+    public int MaxConnections { get; init; }
+
+    /// <summary>A connection on which nothing moves for so long is closed. Zero: none.</summary>
+    public TimeSpan IdleTimeout { get; init; }
+
+    /// <summary>How long a closing connection waits for the peer's end after the peer has taken all output.</summary>
+    public TimeSpan LingerTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A connection whose peer takes no output for so long is reset; a quarter later at most. Zero: none.</summary>
+    public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Bytes. With more output queued, a connection's reading is paused until half of it is left.</summary>
+    public int HighWaterMark { get; init; } = 64 * 1024;
+
+    /// <summary>Bytes. A connection that would queue more output is reset.</summary>
+    public int MaxSendQueue { get; init; } = 8 * 1024 * 1024;
+
+    /// <summary>Bytes. The most that a read request may ask for.</summary>
+    public int MaxMessage { get; init; } = 1024 * 1024;
+
+    /// <summary>TCP_NODELAY: small answers go out at once, see tcp(7).</summary>
+    public bool NoDelay { get; init; } = true;
+
+    /// <summary>Where the engine's events go.</summary>
+    public EventLog Log { get; init; } = new();
+
+    /// <summary>Called by a worker for each connection; may give the same handler to all where that keeps no state.</summary>
+    public required Func<ConnectionHandler> HandlerFactory { get; init; }
+
+    /// <exception cref="ArgumentException">An option is out of its range; ParamName is the option.</exception>
+    public void Validate()
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(Name);
+        ArgumentNullException.ThrowIfNull(HandlerFactory);
+        ArgumentNullException.ThrowIfNull(Log);
+        if (Addresses is null or { Count: 0 })
+        {
+            throw new ArgumentException("A server listens on one address at least.", nameof(Addresses));
+        }
+
+        InRange(Port, 0, 65535, nameof(Port));
+        InRange(WorkerCount, 1, 256, nameof(WorkerCount));
+        InRange(Backlog, 1, int.MaxValue, nameof(Backlog));
+        InRange(MaxConnections, 0, int.MaxValue, nameof(MaxConnections));
+        InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));
+        InRange(MaxSendQueue, HighWaterMark, int.MaxValue, nameof(MaxSendQueue));
+        InRange(MaxMessage, 1, Array.MaxLength / 2, nameof(MaxMessage));
+        InRange(IdleTimeout, TimeSpan.Zero, nameof(IdleTimeout));
+        InRange(WriteTimeout, TimeSpan.Zero, nameof(WriteTimeout));
+
+        // Without an end to lingering, a peer that never closes would be held for ever.
+        InRange(LingerTimeout, TimeSpan.FromMilliseconds(1), nameof(LingerTimeout));
+    }
+
+    private static void InRange(int value, int least, int most, string name)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} must be from {least} to {most}.");
+        }
+    }
+
+    private static void InRange(TimeSpan value, TimeSpan least, string name)
+    {
+        TimeSpan most = TimeSpan.FromDays(365);
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} must be from {least} to {most}.");
+        }
+    }
+}

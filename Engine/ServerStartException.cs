@@ -1,0 +1,39 @@
+using System.Net;
+
+namespace C10kServer.Engine;
+
+/// <summary>A server could not start. The message says what to do; nothing is left behind.</summary>
+public sealed class ServerStartException : IOException
+{
+    internal ServerStartException(StartFailure failure, string message, int errno = 0)
+        : base(message) => (Failure, Errno) = (failure, errno);
+
+    /// <summary>What went wrong.</summary>
+    public StartFailure Failure { get; }
+
+    /// <summary>The error number, see errno(3); 0 where no system call failed.</summary>
+    public int Errno { get; }
+
+    internal static ServerStartException For(IPEndPoint endPoint, string call, int errno) => errno switch
+    {
+        Native.Errno.EADDRINUSE => new(
+            StartFailure.PortInUse,
+            $"Port {endPoint.Port} on {endPoint.Address} is in use. Choose another port, or 0 for a free one, or stop what listens there (ss -ltnp shows it).",
+            errno),
+        Native.Errno.EACCES => new(
+            StartFailure.PortAccessDenied,
+            $"Port {endPoint.Port} on {endPoint.Address} is privileged. Choose a port from 1024 up, or give the process the capability CAP_NET_BIND_SERVICE.",
+            errno),
+        Native.Errno.EADDRNOTAVAIL or Native.Errno.EAFNOSUPPORT => new(
+            StartFailure.AddressNotAvailable,
+            $"{endPoint.Address} is no address of this machine (ip address shows those that are). 127.0.0.1 is loopback, 0.0.0.0 is all of IPv4.",
+            errno),
+        Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
+        _ => new(StartFailure.Other, $"Cannot listen on {endPoint}: {call}: {Native.Errno.Describe(errno)}.", errno),
+    };
+
+    internal static ServerStartException OutOfDescriptors(int errno) => new(
+        StartFailure.DescriptorLimit,
+        $"The process has no descriptors left: {Native.Errno.Describe(errno)}. Stop other servers, or raise the limit (ulimit -n).",
+        errno);
+}

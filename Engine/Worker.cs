@@ -1,0 +1,500 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using C10kServer.Engine.Native;
+using Microsoft.Extensions.Logging;
+
+namespace C10kServer.Engine;
+
+/// <summary>
+/// A thread, its epoll, and the connections that it owns.
+/// <para>
+/// Threads: the worker, its connections, its table and its timers are touched on the loop's thread alone. The door for other
+/// threads is <see cref="Post"/>; what else they may call says so. A descriptor in an Adopt command becomes this worker's
+/// when the command is taken; from then on <see cref="Reap"/> is the one place that closes it.
+/// </para>
+/// <para>
+/// A turn: wait, dispatch, mailbox, timers, callbacks, sync interest masks, reap; each bounded. Callbacks of requests
+/// never nest: they run from the ready list. Closed descriptors are closed at the end, so that no event of the batch can meet
+/// a descriptor that was used again (pitfall 1).
+/// </para>
+/// </summary>
+internal sealed unsafe class Worker : IDisposable
+{
+    /// <summary>Bytes that one recv takes at most; one buffer serves all connections of the worker.</summary>
+    internal const int ScratchSize = 64 * 1024;
+
+    // A batch of events; more wait in the kernel for the next turn.
+    private const int EventsPerTurn = 512;
+
+    // Commands a turn, so that a burst of accepts does not hold up those that are connected.
+    private const int CommandsPerTurn = 256;
+
+    // Rows a turn: some 100 us, see ConnectionWalk.
+    private const int RowsPerTurn = 256;
+
+    // A turn that takes longer than this was held up by a handler that blocks.
+    private const int StallMilliseconds = 100;
+
+    private const ulong MailboxToken = ulong.MaxValue;
+
+    private static long s_lastConnectionId;
+
+    private readonly Server _server;
+    private readonly Epoll _epoll;
+    private readonly Mailbox _mailbox;
+    private readonly Thread _thread;
+    private readonly ConnectionTable _table = new();
+    private readonly byte[] _scratch = GC.AllocateUninitializedArray<byte>(ScratchSize, pinned: true);
+    private Queue<Connection> _ready = new();
+    private Queue<Connection> _readyNow = new();
+    private readonly List<Connection> _sync = [];
+    private readonly List<Connection> _reap = [];
+    private bool _mailboxPending;
+    private bool _stopping;
+    private long _turnStarted;
+    private int _managedThreadId;
+    private int _threadId;
+
+    /// <exception cref="EngineException">Descriptors are used up.</exception>
+    internal Worker(Server server, int id)
+    {
+        _server = server;
+        Id = id;
+        Options = server.Options;
+        IdleTimeout = Clock.ToMilliseconds(Options.IdleTimeout);
+        LingerTimeout = Clock.ToMilliseconds(Options.LingerTimeout);
+        WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
+        StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
+        HighWaterMark = Options.HighWaterMark;
+        Now = Clock.Now;
+        Timers = new TimerWheel(Now);
+        Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
+        _epoll = new Epoll(EventsPerTurn);
+        try
+        {
+            _mailbox = new Mailbox(Decline);
+            int errno = _epoll.Add(_mailbox.EventFdNumber, Epoll.In | Epoll.EdgeTriggered, MailboxToken);
+            if (errno != 0)
+            {
+                throw new EngineException("epoll_ctl", errno);
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+
+        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {server.Options.Name} {id}" };
+    }
+
+    internal int Id { get; }
+
+    internal ServerOptions Options { get; }
+
+    // The options that the loop looks at, in milliseconds; Clock.Never for none.
+    internal long IdleTimeout { get; }
+
+    internal long LingerTimeout { get; }
+
+    internal long WriteTimeout { get; }
+
+    /// <summary>How often a connection with output outstanding is asked whether its peer takes any.</summary>
+    internal long StallLookInterval { get; }
+
+    internal int HighWaterMark { get; }
+
+    /// <summary>Milliseconds; read once a turn.</summary>
+    internal long Now { get; private set; }
+
+    /// <summary>The receive buffer, <see cref="ScratchSize"/> bytes, pinned.</summary>
+    internal byte* Scratch { get; }
+
+    internal BufferPool Buffers { get; } = new();
+
+    internal TimerWheel Timers { get; }
+
+    internal Counters Counters { get; } = new();
+
+    /// <summary>From any thread.</summary>
+    internal int ConnectionCount => _table.Count;
+
+    /// <summary>Whether the calling thread is this worker's. From any thread.</summary>
+    internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
+
+    internal void Start() => _thread.Start();
+
+    /// <summary>From any thread. False when the worker is over; what the command owns is the caller's then.</summary>
+    internal bool Post(in Command command) => _mailbox.Post(command);
+
+    /// <summary>From any thread but an engine thread. False when the thread did not end in time: a handler blocks it.</summary>
+    internal bool Join(TimeSpan timeout) => (_thread.ThreadState & System.Threading.ThreadState.Unstarted) != 0 || _thread.Join(timeout);
+
+    /// <summary>A look from any thread.</summary>
+    internal WorkerInfo ToInfo()
+    {
+        long turnStarted = Volatile.Read(ref _turnStarted);
+        bool over = !_thread.IsAlive;
+        bool stalled = turnStarted != 0 && Clock.Now - turnStarted > StallMilliseconds;
+        return new WorkerInfo(
+            Id,
+            Volatile.Read(ref _threadId),
+            over ? WorkerState.Stopped : stalled ? WorkerState.Stalled : WorkerState.Running,
+            ConnectionCount,
+            Volatile.Read(ref Counters.Wakeups),
+            Volatile.Read(ref Counters.Events),
+            over ? TimeSpan.Zero : EngineThread.CpuTime(Volatile.Read(ref _threadId)),
+            _mailbox.Count,
+            Volatile.Read(ref Counters.Stalls));
+    }
+
+    /// <exception cref="InvalidOperationException">The caller is on another thread.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CheckThread()
+    {
+        if (Environment.CurrentManagedThreadId != _managedThreadId)
+        {
+            ThrowWrongThread();
+        }
+    }
+
+    internal void AddToReady(Connection connection) => _ready.Enqueue(connection);
+
+    internal void AddToSync(Connection connection) => _sync.Add(connection);
+
+    internal void AddToReap(Connection connection) => _reap.Add(connection);
+
+    internal void OnHandlerError(Connection connection, Exception exception)
+    {
+        Counters.HandlerErrors++;
+        _server.OnHandlerError(connection, exception);
+    }
+
+    public void Dispose()
+    {
+        _mailbox?.Dispose();
+        _epoll.Dispose();
+    }
+
+    private static void ThrowWrongThread() => throw new InvalidOperationException(
+        "A connection's members are called on its worker's thread, that is, from its handler's callbacks.");
+
+    private void Run()
+    {
+        _managedThreadId = Environment.CurrentManagedThreadId;
+        Volatile.Write(ref _threadId, EngineThread.KernelId());
+        try
+        {
+            while (!_stopping)
+            {
+                Turn();
+            }
+        }
+        catch (Exception e)
+        {
+            // An engine thread never ends the user's process (pitfall 44).
+            _server.OnFault($"worker {Id}", e);
+        }
+
+        CloseDown();
+    }
+
+    // A method of its own: tiered compilation replaces a method at its next call, and the loop is called once.
+    private void Turn()
+    {
+        int n = Wait();
+        Dispatch(n);
+        ReadMailbox();
+        Timers.Advance(Now);
+        RunCallbacks();
+        SyncInterest();
+        Reap();
+    }
+
+    private int Wait()
+    {
+        long now = Clock.Now;
+        if (now - Now > StallMilliseconds && _turnStarted != 0)
+        {
+            Counters.Stalls++;
+            _server.OnStall(Id, now - Now);
+        }
+
+        Volatile.Write(ref _turnStarted, 0);
+        bool work = _mailboxPending || _ready.Count > 0 || _sync.Count > 0 || _reap.Count > 0;
+        int n = _epoll.Wait(work ? 0 : Timers.Timeout(now));
+        Now = Clock.Now;
+        Volatile.Write(ref _turnStarted, Now);
+        if (n < 0)
+        {
+            // EINTR: the next turn computes the timeout again (pitfall 36).
+            return n == -Errno.EINTR ? 0 : throw new EngineException("epoll_wait", -n);
+        }
+
+        Counters.Wakeups++;
+        Counters.Events += n;
+        return n;
+    }
+
+    private void Dispatch(int n)
+    {
+        for (int i = 0; i < n; i++)
+        {
+            uint ready = _epoll.Event(i, out ulong token);
+            if (_table.TryGet(token, out Connection? connection))
+            {
+                connection.OnEvents(ready);
+            }
+            else if (token == MailboxToken)
+            {
+                _mailboxPending = true;
+            }
+        }
+    }
+
+    private void ReadMailbox()
+    {
+        if (!_mailboxPending)
+        {
+            return;
+        }
+
+        _mailbox.ClearSignal();
+        for (int i = 0; i < CommandsPerTurn && _mailbox.TryTake(out Command command); i++)
+        {
+            Obey(command);
+        }
+
+        _mailboxPending = !_mailbox.IsEmpty;
+    }
+
+    private void Obey(in Command command)
+    {
+        switch (command.Kind)
+        {
+            case CommandKind.Adopt:
+                Adopt(command);
+                break;
+            case CommandKind.Close:
+                Close((CloseRequest)command.Subject!);
+                break;
+            case CommandKind.Walk:
+                Walk((ConnectionWalk)command.Subject!, command.Number);
+                break;
+            case CommandKind.Stop:
+                Stop(reset: command.Number != 0);
+                break;
+            default:
+                throw new UnreachableException();
+        }
+    }
+
+    private void Adopt(in Command command)
+    {
+        ConnectionHandler handler;
+        long id = Interlocked.Increment(ref s_lastConnectionId);
+        try
+        {
+            handler = Options.HandlerFactory();
+        }
+        catch (Exception e)
+        {
+            Counters.HandlerErrors++;
+            _server.OnHandlerFactoryError(e);
+            Refuse(command.Fd);
+            return;
+        }
+
+        var connection = new Connection(this, id, command.Fd, command.Remote, (ListeningSocket)command.Subject!, handler);
+        _table.Add(connection);
+        int errno = _epoll.Add(command.Fd, Epoll.In | Epoll.RdHup, ConnectionTable.Token(connection));
+        if (errno != 0)
+        {
+            _table.Remove(connection);
+            Counters.AdoptErrors++;
+            _server.OnAdoptError(errno);
+            Refuse(command.Fd);
+            return;
+        }
+
+        Counters.Opened++;
+        if (_server.Log.IsEnabled(LogLevel.Debug))
+        {
+            _server.Log.ConnectionOpened(Options.Name, id, connection.RemoteEndPoint, Id);
+        }
+
+        connection.Open();
+    }
+
+    // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence. On any thread,
+    // see Decline.
+    private void Refuse(int fd)
+    {
+        Sockets.ResetOnClose(fd);
+        _ = Libc.Close(fd);
+        Interlocked.Increment(ref Counters.Closed);
+    }
+
+    private void Close(CloseRequest request)
+    {
+        Connection? connection = _table.Find(request.Target.Id, request.Target.Slot);
+        if (connection is null || connection.State == ConnectionState.Closed)
+        {
+            request.Answer(null);
+            return;
+        }
+
+        if (request.Reset)
+        {
+            connection.Abort(CloseReason.AdminClosed);
+        }
+        else
+        {
+            connection.BeginClose(CloseReason.AdminClosed);
+        }
+
+        request.Answer(connection.ToInfo());
+    }
+
+    private void Walk(ConnectionWalk walk, int from)
+    {
+        if (walk.IsOver)
+        {
+            walk.Finish(Id);
+            return;
+        }
+
+        int to = Math.Min(from + RowsPerTurn, _table.Capacity);
+        List<ConnectionInfo>? rows = null;
+        for (int slot = from; slot < to; slot++)
+        {
+            if (_table.At(slot) is { State: not ConnectionState.Closed } connection && walk.Filter.Accepts(connection))
+            {
+                (rows ??= new List<ConnectionInfo>(to - from)).Add(connection.ToInfo());
+            }
+        }
+
+        walk.Add(rows);
+        if (to < _table.Capacity)
+        {
+            // The rest after others have had their turn.
+            Post(new Command(CommandKind.Walk, Subject: walk, Number: to));
+        }
+        else
+        {
+            walk.Finish(Id);
+        }
+    }
+
+    private void Stop(bool reset)
+    {
+        _stopping = true;
+        for (int slot = 0; slot < _table.Capacity; slot++)
+        {
+            if (_table.At(slot) is not { } connection)
+            {
+                continue;
+            }
+
+            if (reset)
+            {
+                connection.Abort(CloseReason.ServerStopped);
+            }
+            else
+            {
+                connection.Stop();
+            }
+        }
+    }
+
+    /// <summary>One pass over what is due; what these callbacks make due is for the next pass, so that none can hold the loop.</summary>
+    private void RunCallbacks()
+    {
+        (_ready, _readyNow) = (_readyNow, _ready);
+        while (_readyNow.TryDequeue(out Connection? connection))
+        {
+            if (connection.RunCallbacks())
+            {
+                _ready.Enqueue(connection);
+            }
+        }
+    }
+
+    private void SyncInterest()
+    {
+        // By index: a failure in here closes a connection, which may mark others.
+        for (int i = 0; i < _sync.Count; i++)
+        {
+            _sync[i].SyncInterest(_epoll);
+        }
+
+        _sync.Clear();
+    }
+
+    /// <summary>The one close of connections in the code base.</summary>
+    private void Reap()
+    {
+        if (_reap.Count == 0)
+        {
+            return;
+        }
+
+        foreach (Connection connection in _reap)
+        {
+            _ = _epoll.Delete(connection.Fd);
+            connection.Release();
+
+            // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
+            _ = Libc.Close(connection.Fd);
+            _table.Remove(connection);
+            Counters.Closed++;
+            _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
+        }
+
+        _reap.Clear();
+    }
+
+    /// <summary>The loop is over, in order or by a fault: nothing that it owned stays behind.</summary>
+    private void CloseDown()
+    {
+        try
+        {
+            _mailbox.Close();
+            Stop(reset: false);
+            while (_table.Count > 0)
+            {
+                RunCallbacks();
+                Reap();
+            }
+        }
+        catch (Exception e)
+        {
+            _server.OnFault($"worker {Id}", e);
+        }
+        finally
+        {
+            Dispose();
+        }
+    }
+
+    /// <summary>For a command that came too late. On any thread.</summary>
+    private void Decline(Command command)
+    {
+        switch (command.Kind)
+        {
+            case CommandKind.Adopt:
+                Refuse(command.Fd);
+                break;
+            case CommandKind.Close:
+                ((CloseRequest)command.Subject!).Answer(null);
+                break;
+            case CommandKind.Walk:
+                ((ConnectionWalk)command.Subject!).Finish(Id);
+                break;
+            case CommandKind.Stop:
+                break;
+            default:
+                throw new UnreachableException();
+        }
+    }
+}
