@@ -10,7 +10,7 @@ namespace C10kServer.Engine;
 /// every member that a handler sees must be called there, that is, from a callback; calls from elsewhere throw
 /// <see cref="InvalidOperationException"/>. It knows its descriptor and never closes it: <c>Worker.Reap</c> does.
 /// </summary>
-public sealed class Connection
+public sealed class Connection : ITimed
 {
     // A turn's budget for one connection; then the next one has its turn (pitfall 29). What is left shows again at the next wait,
     // as epoll is level-triggered.
@@ -112,12 +112,11 @@ public sealed class Connection
     /// <summary>What epoll watches for at present.</summary>
     internal uint Interest { get; private set; }
 
-    // The timer wheel's: its links and the tick at which this connection is asked, 0 for never.
-    internal Connection? TimerNext { get; set; }
+    ITimed? ITimed.Next { get; set; }
 
-    internal Connection? TimerPrevious { get; set; }
+    ITimed? ITimed.Previous { get; set; }
 
-    internal long TimerDue { get; set; }
+    long ITimed.Due { get; set; }
 
     private bool IsReading =>
         _state == ConnectionState.Closing
@@ -286,7 +285,7 @@ public sealed class Connection
             }
         }
 
-        if ((ready & Epoll.Out) != 0 && _output is { Length: > 0 })
+        if ((ready & Epoll.Out) != 0 && _state != ConnectionState.Closed && SendQueue > 0)
         {
             Flush();
         }
@@ -333,7 +332,7 @@ public sealed class Connection
     }
 
     /// <summary>The wheel asks: has a deadline passed, and when is the next?</summary>
-    internal void OnDeadline(long now)
+    void ITimed.OnDeadline(long now)
     {
         if (_state == ConnectionState.Closed)
         {

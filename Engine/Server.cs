@@ -108,6 +108,8 @@ public sealed class Server : IDisposable
 
     internal EventLog Log => Options.Log;
 
+    internal IReadOnlyList<Worker> Workers => _workers;
+
     /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
     /// <exception cref="InvalidOperationException">It was started before.</exception>

@@ -3,8 +3,22 @@ using System.Numerics;
 
 namespace C10kServer.Engine;
 
+/// <summary>Something with one deadline at a time; it carries the wheel's links, so that a deadline allocates nothing.</summary>
+internal interface ITimed
+{
+    ITimed? Next { get; set; }
+
+    ITimed? Previous { get; set; }
+
+    /// <summary>The tick at which it is asked; 0 for never.</summary>
+    long Due { get; set; }
+
+    /// <summary>Has the deadline passed, or moved? It may set a new one.</summary>
+    void OnDeadline(long now);
+}
+
 /// <summary>
-/// Deadlines of connections: one entry each, O(1) to set and to cancel, linked through the connections themselves. A
+/// Deadlines of connections: one entry each, O(1) to set and to cancel. A
 /// connection's activity does not touch the wheel: when an entry comes due, the connection looks whether its deadline has
 /// moved and asks for the rest. So ten thousand idle connections cost nothing between their deadlines (pitfall 38).
 /// Belongs to its worker's thread. The scheme is Varghese and Lauck's hashed wheel.
@@ -18,7 +32,7 @@ internal sealed class TimerWheel
     private const int Buckets = 2048;
     private const int Mask = Buckets - 1;
 
-    private readonly Connection?[] _heads = new Connection?[Buckets];
+    private readonly ITimed?[] _heads = new ITimed?[Buckets];
     private readonly ulong[] _occupied = new ulong[Buckets / 64];
     private long _current;
     private int _count;
@@ -26,9 +40,9 @@ internal sealed class TimerWheel
     internal TimerWheel(long now) => _current = now / Tick;
 
     /// <summary>Sets or replaces a connection's deadline. It comes due up to one tick late, never early.</summary>
-    internal void Schedule(Connection connection, long deadline)
+    internal void Schedule(ITimed timed, long deadline)
     {
-        Cancel(connection);
+        Cancel(timed);
         if (deadline == Clock.Never)
         {
             return;
@@ -36,58 +50,58 @@ internal sealed class TimerWheel
 
         long due = Math.Clamp((deadline + Tick - 1) / Tick, _current + 1, _current + Buckets - 1);
         int bucket = (int)(due & Mask);
-        Connection? head = _heads[bucket];
-        connection.TimerDue = due;
-        connection.TimerNext = head;
-        connection.TimerPrevious = null;
+        ITimed? head = _heads[bucket];
+        timed.Due = due;
+        timed.Next = head;
+        timed.Previous = null;
         if (head is not null)
         {
-            head.TimerPrevious = connection;
+            head.Previous = timed;
         }
 
-        _heads[bucket] = connection;
+        _heads[bucket] = timed;
         _occupied[bucket >> 6] |= 1UL << (bucket & 63);
         _count++;
     }
 
     /// <summary>As <see cref="Schedule"/>, unless the connection is to be asked earlier anyway.</summary>
-    internal void ScheduleEarlier(Connection connection, long deadline)
+    internal void ScheduleEarlier(ITimed timed, long deadline)
     {
-        if (deadline != Clock.Never && (connection.TimerDue == 0 || deadline < connection.TimerDue * Tick))
+        if (deadline != Clock.Never && (timed.Due == 0 || deadline < timed.Due * Tick))
         {
-            Schedule(connection, deadline);
+            Schedule(timed, deadline);
         }
     }
 
-    internal void Cancel(Connection connection)
+    internal void Cancel(ITimed timed)
     {
-        if (connection.TimerDue == 0)
+        if (timed.Due == 0)
         {
             return;
         }
 
-        int bucket = (int)(connection.TimerDue & Mask);
-        if (connection.TimerPrevious is { } previous)
+        int bucket = (int)(timed.Due & Mask);
+        if (timed.Previous is { } previous)
         {
-            previous.TimerNext = connection.TimerNext;
+            previous.Next = timed.Next;
         }
         else
         {
-            Debug.Assert(_heads[bucket] == connection, "an entry without a predecessor is its bucket's head");
-            _heads[bucket] = connection.TimerNext;
-            if (connection.TimerNext is null)
+            Debug.Assert(_heads[bucket] == timed, "an entry without a predecessor is its bucket's head");
+            _heads[bucket] = timed.Next;
+            if (timed.Next is null)
             {
                 _occupied[bucket >> 6] &= ~(1UL << (bucket & 63));
             }
         }
 
-        if (connection.TimerNext is { } next)
+        if (timed.Next is { } next)
         {
-            next.TimerPrevious = connection.TimerPrevious;
+            next.Previous = timed.Previous;
         }
 
-        connection.TimerNext = connection.TimerPrevious = null;
-        connection.TimerDue = 0;
+        timed.Next = timed.Previous = null;
+        timed.Due = 0;
         _count--;
     }
 
@@ -119,10 +133,10 @@ internal sealed class TimerWheel
         {
             _current++;
             int bucket = (int)(_current & Mask);
-            while (_heads[bucket] is { } connection)
+            while (_heads[bucket] is { } timed)
             {
-                Cancel(connection);
-                connection.OnDeadline(now);
+                Cancel(timed);
+                timed.OnDeadline(now);
             }
         }
 

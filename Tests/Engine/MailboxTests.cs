@@ -1,0 +1,76 @@
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine.Tests;
+
+public class MailboxTests
+{
+    [Fact]
+    public void Of_two_million_posts_by_four_threads_none_is_lost_and_none_waits_unseen()
+    {
+        const int Producers = 4;
+        const int Posts = 500_000;
+        using var mailbox = new Mailbox(static _ => { });
+        using var epoll = new Epoll(4);
+        Assert.Equal(0, epoll.Add(mailbox.EventFdNumber, Epoll.In | Epoll.EdgeTriggered, 1));
+        List<Thread> threads = [.. Enumerable.Range(0, Producers).Select(producer => new Thread(() =>
+        {
+            for (int i = 0; i < Posts; i++)
+            {
+                Assert.True(mailbox.Post(new Command(CommandKind.Walk, producer, Number: i)));
+            }
+        }))];
+        threads.ForEach(static thread => thread.Start());
+
+        // The consumer sleeps whenever it has seen an empty queue: a lost wake-up is a wait that times out.
+        var next = new int[Producers];
+        int taken = 0;
+        int signals = 0;
+        while (taken < Producers * Posts)
+        {
+            int n = epoll.Wait(10_000);
+            if (n == -Errno.EINTR)
+            {
+                continue;
+            }
+
+            Assert.True(n == 1, $"no wake-up with {taken} taken");
+            signals++;
+            mailbox.ClearSignal();
+            while (mailbox.TryTake(out Command command))
+            {
+                Assert.Equal(next[command.Fd]++, command.Number);
+                taken++;
+            }
+        }
+
+        threads.ForEach(static thread => thread.Join());
+        Assert.True(signals < taken, "a signal for every post");
+    }
+
+    [Fact]
+    public void After_the_end_every_command_is_declined_or_refused()
+    {
+        int declined = 0;
+        var mailbox = new Mailbox(_ => Interlocked.Increment(ref declined));
+        int taken = 0;
+        using var started = new Barrier(3);
+        List<Thread> threads = [.. Enumerable.Range(0, 2).Select(_ => new Thread(() =>
+        {
+            started.SignalAndWait();
+            for (int i = 0; i < 200_000; i++)
+            {
+                if (mailbox.Post(new Command(CommandKind.Adopt, i)))
+                {
+                    Interlocked.Increment(ref taken);
+                }
+            }
+        }))];
+        threads.ForEach(static thread => thread.Start());
+        started.SignalAndWait(TestContext.Current.CancellationToken);
+        mailbox.Close();
+        mailbox.Dispose();
+        threads.ForEach(static thread => thread.Join());
+        Assert.Equal(taken, declined);
+        Assert.False(mailbox.Post(new Command(CommandKind.Stop)));
+    }
+}

@@ -1,0 +1,39 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace C10kServer.Engine.Tests.Support;
+
+/// <summary>Polls a condition to a deadline: no test waits for a fixed time.</summary>
+internal static class Eventually
+{
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    internal static void True(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") =>
+        True(condition, () => what);
+
+    internal static void True(Func<bool> condition, Func<string> what)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!condition())
+        {
+            if (watch.Elapsed > Patience)
+            {
+                Assert.Fail($"not within {Patience.TotalSeconds} s: {what()}");
+            }
+
+            Thread.Sleep(2);
+        }
+    }
+
+    internal static void Equal<T>(T expected, Func<T> actual, [CallerArgumentExpression(nameof(actual))] string what = "")
+    {
+        T last = actual();
+        var watch = Stopwatch.StartNew();
+        while (!EqualityComparer<T>.Default.Equals(expected, last))
+        {
+            Assert.True(watch.Elapsed < Patience, $"{what} is {last}, not {expected}, after {Patience.TotalSeconds} s");
+            Thread.Sleep(2);
+            last = actual();
+        }
+    }
+}

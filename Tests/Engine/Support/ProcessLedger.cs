@@ -1,0 +1,64 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace C10kServer.Engine.Tests.Support;
+
+/// <summary>Descriptors and engine threads of this process, as the kernel has them.</summary>
+internal static class ProcessLedger
+{
+    // The runtime's sockets have epolls of their own, made at first use: before anything is counted.
+    static ProcessLedger()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var client = new TcpClient();
+        client.ConnectAsync((IPEndPoint)listener.LocalEndpoint).GetAwaiter().GetResult();
+        using Socket accepted = listener.AcceptSocket();
+        _ = accepted.SendAsync(new byte[1], SocketFlags.None).GetAwaiter().GetResult();
+        _ = client.Client.ReceiveAsync(new byte[1], SocketFlags.None).GetAwaiter().GetResult();
+    }
+
+    /// <summary>Sockets, epolls and eventfds: what an engine could leak.</summary>
+    internal static int Descriptors() => Links().Count;
+
+    private static List<string> Links()
+    {
+        var links = new List<string>();
+        foreach (string link in Directory.GetFileSystemEntries("/proc/self/fd"))
+        {
+            string? target;
+            try
+            {
+                target = new FileInfo(link).LinkTarget;
+            }
+            catch (IOException)
+            {
+                continue; // the one that lists the directory
+            }
+
+            if (target is not null && (target.StartsWith("socket:", StringComparison.Ordinal) || target.Contains("[event", StringComparison.Ordinal)))
+            {
+                links.Add($"{Path.GetFileName(link)} {target}");
+            }
+        }
+
+        return links;
+    }
+
+    /// <summary>Fails with what is left over when the descriptors do not come down to a base line.</summary>
+    internal static void AssertDescriptors(int atMost) =>
+        Eventually.True(() => Descriptors() <= atMost, () => $"over {atMost} descriptors are open: {string.Join(", ", Links())}");
+
+    /// <summary>Threads with the engine's name.</summary>
+    internal static int EngineThreads() => Directory.GetDirectories("/proc/self/task").Count(static task =>
+    {
+        try
+        {
+            return File.ReadAllText($"{task}/comm").StartsWith("c10k", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false; // it has just ended
+        }
+    });
+}

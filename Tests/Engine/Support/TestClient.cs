@@ -1,0 +1,85 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace C10kServer.Engine.Tests.Support;
+
+/// <summary>A blocking client with a deadline on every call.</summary>
+internal sealed class TestClient : IDisposable
+{
+    internal TestClient(IPEndPoint server, int receiveBuffer = 0)
+    {
+        Socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        if (receiveBuffer > 0)
+        {
+            Socket.ReceiveBufferSize = receiveBuffer;
+        }
+
+        Socket.ReceiveTimeout = Socket.SendTimeout = (int)Eventually.Patience.TotalMilliseconds;
+        Socket.Connect(server);
+    }
+
+    internal Socket Socket { get; }
+
+    internal void Send(ReadOnlySpan<byte> data)
+    {
+        while (!data.IsEmpty)
+        {
+            data = data[Socket.Send(data)..];
+        }
+    }
+
+    internal byte[] Receive(int count)
+    {
+        var bytes = new byte[count];
+        for (int n = 0; n < count;)
+        {
+            int received = Socket.Receive(bytes, n, count - n, SocketFlags.None);
+            Assert.True(received > 0, $"the end came after {n} of {count} bytes");
+            n += received;
+        }
+
+        return bytes;
+    }
+
+    /// <summary>All that comes until the end, which must be an end and no reset.</summary>
+    internal byte[] ReceiveToEnd()
+    {
+        using var bytes = new MemoryStream();
+        var buffer = new byte[65536];
+        while (Socket.Receive(buffer) is > 0 and var n)
+        {
+            bytes.Write(buffer, 0, n);
+        }
+
+        return bytes.ToArray();
+    }
+
+    internal void AssertReset()
+    {
+        var buffer = new byte[65536];
+        var e = Assert.Throws<SocketException>(() =>
+        {
+            while (Socket.Receive(buffer) > 0)
+            {
+            }
+        });
+        Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
+    }
+
+    internal void Echo(int key, int count)
+    {
+        Send(Keyed.Bytes(key, count));
+        Keyed.Verify(key, Receive(count));
+    }
+
+    /// <summary>Closes with a reset.</summary>
+    internal void Reset()
+    {
+        Socket.LingerState = new LingerOption(true, 0);
+        Socket.Dispose();
+    }
+
+    internal void EndSending() => Socket.Shutdown(SocketShutdown.Send);
+
+    public void Dispose() => Socket.Dispose();
+}

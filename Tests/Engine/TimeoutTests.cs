@@ -1,0 +1,119 @@
+using System.Diagnostics;
+using C10kServer.Engine.Handlers;
+using C10kServer.Engine.Tests.Support;
+
+namespace C10kServer.Engine.Tests;
+
+public class TimeoutTests
+{
+    [Fact]
+    public void An_idle_connection_is_closed_in_its_time_and_an_active_one_is_not()
+    {
+        var handler = new LambdaHandler { Received = static (connection, data) => connection.Write(data) };
+        using var fixture = new ServerFixture(handler, options => options with { IdleTimeout = TimeSpan.FromMilliseconds(400) });
+        using TestClient active = fixture.Connect();
+        using TestClient idle = fixture.Connect();
+        idle.Echo(1, 10);
+        var watch = Stopwatch.StartNew();
+        var ended = new Thread(() => idle.ReceiveToEnd());
+        ended.Start();
+        while (watch.ElapsedMilliseconds < 1200)
+        {
+            active.Echo(2, 10);
+            Thread.Sleep(20);
+        }
+
+        Assert.True(ended.Join(Eventually.Patience));
+        idle.Dispose();
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.Equal(CloseReason.IdleTimeout, handler.LastReason);
+        active.Echo(3, 10);
+    }
+
+    [Fact]
+    public void A_vanished_peer_is_closed_by_the_idle_timeout()
+    {
+        var handler = new LambdaHandler();
+        using var fixture = new ServerFixture(
+            handler,
+            options => options with { IdleTimeout = TimeSpan.FromMilliseconds(200), LingerTimeout = TimeSpan.FromMilliseconds(200) });
+        using TestClient silent = fixture.Connect();
+        var watch = Stopwatch.StartNew();
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.InRange(watch.ElapsedMilliseconds, 300, 5000);
+        Assert.Equal(CloseReason.IdleTimeout, handler.LastReason);
+    }
+
+    [Fact]
+    public void A_peer_that_takes_no_output_is_reset_after_the_write_timeout()
+    {
+        CloseReason written = CloseReason.None;
+        var handler = new LambdaHandler { Opened = c => c.Write(new byte[6_000_000], (_, reason) => written = reason) };
+        using var fixture = new ServerFixture(handler, options => options with { WriteTimeout = TimeSpan.FromMilliseconds(400) });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        var watch = Stopwatch.StartNew();
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.InRange(watch.ElapsedMilliseconds, 350, 5000);
+        Assert.Equal(CloseReason.WriteTimeout, handler.LastReason);
+        Assert.Equal(CloseReason.WriteTimeout, written);
+        client.AssertReset();
+    }
+
+    [Fact]
+    public void A_closing_connection_whose_peer_takes_nothing_ends_by_the_write_timeout()
+    {
+        var handler = new LambdaHandler
+        {
+            Opened = static connection =>
+            {
+                connection.Write(new byte[6_000_000]);
+                connection.Close();
+            },
+        };
+        using var fixture = new ServerFixture(
+            handler,
+            options => options with { WriteTimeout = TimeSpan.FromMilliseconds(400), LingerTimeout = TimeSpan.FromMilliseconds(50) });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        Eventually.True(() => fixture.Rows() is [{ State: ConnectionState.Closing }]);
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.Equal(CloseReason.WriteTimeout, handler.LastReason);
+    }
+
+    [Fact]
+    public void A_slow_reader_is_not_stalled()
+    {
+        const int Size = 1_000_000;
+        var handler = new LambdaHandler
+        {
+            Opened = static connection => connection.Write(Keyed.Bytes(1, Size)),
+        };
+        using var fixture = new ServerFixture(
+            handler,
+            options => options with { WriteTimeout = TimeSpan.FromMilliseconds(300), IdleTimeout = TimeSpan.FromMilliseconds(300) });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        int received = 0;
+        var watch = Stopwatch.StartNew();
+        while (watch.ElapsedMilliseconds < 1500)
+        {
+            byte[] piece = client.Receive(10_000);
+            Keyed.Verify(1, piece, received);
+            received += piece.Length;
+            Thread.Sleep(40);
+        }
+
+        Keyed.Verify(1, client.Receive(Size - received), received);
+        Assert.Empty(client.ReceiveToEnd());
+    }
+
+    [Fact]
+    public void Ten_thousand_deadlines_cost_nothing_while_they_are_far()
+    {
+        using var fixture = new ServerFixture(new EchoHandler(), options => options with { IdleTimeout = TimeSpan.FromHours(1) });
+        List<TestClient> clients = [.. Enumerable.Range(0, 500).Select(_ => fixture.Connect())];
+        Eventually.Equal(500, () => fixture.Server.GetWorkers().Sum(static worker => worker.ConnectionCount));
+        long before = fixture.Server.GetWorkers().Sum(static worker => worker.Wakeups);
+        Thread.Sleep(250);
+        Assert.InRange(fixture.Server.GetWorkers().Sum(static worker => worker.Wakeups) - before, 0, 20);
+        clients.ForEach(static client => client.Dispose());
+    }
+}
