@@ -114,7 +114,7 @@ internal sealed class HoldCommand : IEchoOwner
         Client? client = number < _clients.Count ? _clients[number]
             : number - _clients.Count < _neverReaders.Count ? _neverReaders[number - _clients.Count] : null;
         return client is null ? new Line("error").Add("reason", "no_such_connection")
-            : new Line("connection").Add("number", number).Add("outcome", client.Outcome.ToString()).Add("sent", client.Sent)
+            : new Line("connection").Add("number", number).Add("outcome", client.IsOpen ? "Open" : client.Outcome.ToString()).Add("sent", client.Sent)
                 .Add("received", client.Received).AddFlag("noticed", client.HasNoticedEnd).AddFlag("wrong", client.HasWrongBytes);
     }
 
