@@ -13,6 +13,10 @@ internal abstract class Client
     // A loud connection lets the others have their turn; epoll reports it again.
     private const int ReceivesPerTurn = 4;
 
+    // The kernel doubles it, for its own book-keeping. The segment is Ethernet's.
+    private const int NarrowBuffer = 8192;
+    private const int NarrowSegment = 1460;
+
     private readonly Fleet _fleet;
     private int _fd = -1;
     private uint _interest;
@@ -64,8 +68,14 @@ internal abstract class Client
 
     protected Fleet Fleet => _fleet;
 
-    /// <summary>The receive buffer to ask for before connecting, or 0 for the system's.</summary>
-    protected virtual int ReceiveBufferSize => 0;
+    /// <summary>
+    /// Whether its buffers and segments are small, as a distant peer's may be. Over loopback's 64 KB segments the two kernels
+    /// would hold megabytes for a peer that does not read, and the server would notice nothing.
+    /// </summary>
+    protected virtual bool IsNarrow => false;
+
+    /// <summary>Whether the server's FIN is to be noticed while it does not read.</summary>
+    protected virtual bool NoticesEnd => true;
 
     /// <summary>The most bytes that one receive takes.</summary>
     protected virtual int ReceiveSize => Payload.Period;
@@ -86,9 +96,11 @@ internal abstract class Client
         }
 
         Libc.SetInt(_fd, Libc.LevelTcp, Libc.NoDelay, 1);
-        if (ReceiveBufferSize > 0)
+        if (IsNarrow)
         {
-            Libc.SetInt(_fd, Libc.LevelSocket, Libc.SoReceiveBuffer, ReceiveBufferSize);
+            Libc.SetInt(_fd, Libc.LevelSocket, Libc.SoReceiveBuffer, NarrowBuffer);
+            Libc.SetInt(_fd, Libc.LevelSocket, Libc.SoSendBuffer, NarrowBuffer);
+            Libc.SetInt(_fd, Libc.LevelTcp, Libc.MaximumSegment, NarrowSegment);
         }
 
         int error = target.Connect(_fd, Number);
@@ -245,7 +257,9 @@ internal abstract class Client
             error = Libc.ConnectionRefused;
         }
 
-        if (error != 0)
+        // A SYN that is refused gives another error: these come from a reset after the handshake, before we looked.
+        bool reset = error is Libc.ConnectionReset or Libc.BrokenPipe;
+        if (error != 0 && !reset)
         {
             End(Outcome.Failed, error);
             return;
@@ -253,6 +267,12 @@ internal abstract class Client
 
         _connected = true;
         _fleet.OnConnected(Stopwatch.GetElapsedTime(_connectStarted));
+        if (reset)
+        {
+            End(Outcome.Reset, error);
+            return;
+        }
+
         OnConnected();
         Sync();
     }
@@ -408,7 +428,7 @@ internal abstract class Client
         }
 
         uint interest = (_reading ? Libc.In : 0) | (Sent < _goal && _broken == 0 ? Libc.Out : 0)
-            | (!_reading && !HasNoticedEnd ? Libc.ReadHangUp : 0);
+            | (!_reading && NoticesEnd && !HasNoticedEnd ? Libc.ReadHangUp : 0);
         if (interest != _interest)
         {
             _interest = interest;

@@ -61,7 +61,7 @@ internal sealed class EchoCommand : IEchoOwner
 
         complete = complete && loop.RunUntil(() => fleet.AllEnded);
         Ledger ledger = fleet.Ledger;
-        bool good = complete && ledger.Failed + ledger.Reset + ledger.Wrong + _broken == 0;
+        bool good = complete && ledger.Failed + ledger.Ended + ledger.Reset + ledger.Wrong + _broken == 0;
         ledger.AddTo(new Line("echo").Add("connections", _options.Count).Add("messages", Latencies.Count)).Add("broken", _broken)
             .AddFlag("complete", complete).AddSeconds("connect_seconds", connected).AddSeconds("slowest_connect", fleet.SlowestConnect)
             .AddSeconds("seconds", time).AddRate("rate", Latencies.Count, time)

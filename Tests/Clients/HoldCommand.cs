@@ -38,7 +38,7 @@ internal sealed class HoldCommand : IEchoOwner
             .AddSeconds("slowest", fleet.SlowestConnect).AddFlag("complete", complete).Add("errors", fleet.Ledger.Errors).Print();
 
         var inbox = new Inbox(loop);
-        while (loop.RunUntil(() => !inbox.IsEmpty))
+        while (loop.RunUntil(() => !inbox.IsEmpty) && !loop.Expired)
         {
             string? line = inbox.Take();
             if (line is null || new Request(line).Name == "quit")

@@ -25,7 +25,7 @@ internal sealed class Ledger
     /// <summary>Reset by the server, or broken in some other way; the errors say how.</summary>
     public int Reset { get; set; }
 
-    /// <summary>Closed by us with a FIN.</summary>
+    /// <summary>Closed by us in the ordinary way; where input was left unread, the kernel makes a reset of it.</summary>
     public int Closed { get; set; }
 
     /// <summary>Closed by us with a reset.</summary>

@@ -18,12 +18,14 @@ internal static partial class Libc
 
     public const int LevelSocket = 1;
     public const int SoError = 4;
+    public const int SoSendBuffer = 7;
     public const int SoReceiveBuffer = 8;
     public const int SoLinger = 13;
     public const int LevelIP = 0;
     public const int BindAddressNoPort = 24;
     public const int LevelTcp = 6;
     public const int NoDelay = 1;
+    public const int MaximumSegment = 2;
 
     public const int NoSignal = 0x4000;
     public const int ShutdownSend = 1;
@@ -38,6 +40,8 @@ internal static partial class Libc
 
     public const int Interrupted = 4;
     public const int Again = 11;
+    public const int BrokenPipe = 32;
+    public const int ConnectionReset = 104;
     public const int InProgress = 115;
     public const int ConnectionRefused = 111;
 
@@ -98,14 +102,14 @@ internal static partial class Libc
         1 or 13 => nameof(SocketError.AccessDenied),
         12 or 105 => nameof(SocketError.NoBufferSpaceAvailable),
         23 or 24 => nameof(SocketError.TooManyOpenSockets),
-        32 => nameof(SocketError.Shutdown),
+        BrokenPipe => nameof(SocketError.Shutdown),
         97 => nameof(SocketError.AddressFamilyNotSupported),
         98 => nameof(SocketError.AddressAlreadyInUse),
         99 => nameof(SocketError.AddressNotAvailable),
         100 => nameof(SocketError.NetworkDown),
         101 => nameof(SocketError.NetworkUnreachable),
         103 => nameof(SocketError.ConnectionAborted),
-        104 => nameof(SocketError.ConnectionReset),
+        ConnectionReset => nameof(SocketError.ConnectionReset),
         107 => nameof(SocketError.NotConnected),
         110 => nameof(SocketError.TimedOut),
         ConnectionRefused => nameof(SocketError.ConnectionRefused),

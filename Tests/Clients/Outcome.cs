@@ -15,9 +15,9 @@ internal enum Outcome
     /// <summary>By the server's reset, or another error.</summary>
     Reset,
 
-    /// <summary>By us, with a FIN.</summary>
+    /// <summary>By us, in the ordinary way.</summary>
     Closed,
 
-    /// <summary>By us, with a reset.</summary>
+    /// <summary>By us, with a reset on purpose.</summary>
     Aborted,
 }

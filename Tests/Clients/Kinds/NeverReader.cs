@@ -10,8 +10,8 @@ internal sealed class NeverReader : Client
 
     public override bool Behaved => Outcome != Outcome.Failed && !HasWrongBytes;
 
-    // Small, so that the server is stuck after some kilobytes; the kernel doubles it, and has a minimum.
-    protected override int ReceiveBufferSize => 4096;
+    // So that the server is stuck after some kilobytes.
+    protected override bool IsNarrow => true;
 
     protected override void OnConnected()
     {

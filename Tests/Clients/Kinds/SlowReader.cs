@@ -17,7 +17,10 @@ internal sealed class SlowReader : Client
 
     public override bool Behaved => Outcome != Outcome.Failed && !HasWrongBytes;
 
-    protected override int ReceiveBufferSize => 4096;
+    protected override bool IsNarrow => true;
+
+    // It reads up to the end in its own time, and finds it there.
+    protected override bool NoticesEnd => false;
 
     protected override int ReceiveSize => _piece;
 
