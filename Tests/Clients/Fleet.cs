@@ -5,6 +5,9 @@ namespace C10kServer.Clients;
 /// <summary>The connections of one command: opens them, so many at a time, and keeps their ledger.</summary>
 internal sealed class Fleet
 {
+    // The runtime opens files whenever it loads an assembly, and dies if it cannot.
+    private const ulong DescriptorsForOthers = 128;
+
     private readonly int _connectingLimit;
     private readonly long _started = Stopwatch.GetTimestamp();
     private Func<int, Client>? _make;
@@ -52,8 +55,17 @@ internal sealed class Fleet
     public bool AllEnded => AllOpened && Ledger.Open == 0;
 
     /// <summary>Opens connections 0 to total - 1, of which no more than <paramref name="parallel"/> live at a time.</summary>
+    /// <exception cref="UsageException">That is more than this process may have descriptors for.</exception>
     public void Open(int total, int parallel, Func<int, Client> make)
     {
+        ulong limit = Libc.DescriptorLimit();
+        if ((ulong)Math.Min(total, parallel) + DescriptorsForOthers > limit)
+        {
+            throw new UsageException(string.Create(
+                System.Globalization.CultureInfo.InvariantCulture,
+                $"{Math.Min(total, parallel)} connections at a time are too many for the limit of {limit} descriptors (ulimit -n)."));
+        }
+
         _make = make;
         _total = total;
         _parallel = parallel;

@@ -93,6 +93,17 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     public static partial nint Write(int fd, ref ulong value, nuint length);
 
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    private static partial int GetLimit(int resource, ref ulong softThenHard);
+
+    /// <summary>How many descriptors this process may have; the runtime has raised the soft limit to the hard one.</summary>
+    public static ulong DescriptorLimit()
+    {
+        const int NumberOfFiles = 7;
+        Span<ulong> limit = stackalloc ulong[2];
+        return GetLimit(NumberOfFiles, ref limit[0]) == 0 ? limit[0] : ulong.MaxValue;
+    }
+
     /// <summary>Sets an option of one int; what it answers is left alone, since none that is used here can be refused.</summary>
     public static void SetInt(int fd, int level, int name, int value) => _ = SetOption(fd, level, name, ref value, sizeof(int));
 

@@ -13,9 +13,9 @@ internal static class Program
     private static readonly Option<int> Sources = Positive("--sources", 8, "Over how many addresses, 127.0.0.1 and up, to spread.");
     private static readonly Option<int> Connecting = Positive("--connecting", 128, "How many connects are in flight at most.");
     private static readonly Option<double> Timeout = Seconds("--timeout", 60, "After so many seconds it gives up, with exit code 3.");
-    private static readonly Option<int> Seed = new("--seed") { Description = "Another seed, other payloads.", Recursive = true };
+    private static readonly Option<int> Seed = new("--seed") { Description = "Another seed, other payloads." };
     private static readonly Option<bool> Unverified =
-        new("--unverified") { Description = "Count what comes, and do not compare it: for servers that do not echo.", Recursive = true };
+        new("--unverified") { Description = "Count what comes, and do not compare it: for servers that do not echo." };
 
     private static int Main(string[] args)
     {
@@ -38,8 +38,16 @@ internal static class Program
         });
 
         ParseResult parsed = root.Parse(args);
-        int code = parsed.Invoke();
-        return parsed.Errors.Count > 0 ? ExitCode.Usage : code;
+        try
+        {
+            int code = parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+            return parsed.Errors.Count > 0 ? ExitCode.Usage : code;
+        }
+        catch (UsageException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return ExitCode.Usage;
+        }
     }
 
     private static Command Hold()
