@@ -35,7 +35,7 @@ public sealed class ConnectionWalk : IDisposable
     }
 
     /// <summary>Workers that did not answer within the time that the consumer gave them.</summary>
-    public IReadOnlyCollection<int> SilentWorkers { get; private set; } = [];
+    public IReadOnlyList<int> SilentWorkers { get; private set; } = [];
 
     internal ConnectionFilter Filter { get; }
 

@@ -1,0 +1,18 @@
+namespace C10kServer.Engine.Handlers;
+
+/// <summary>Factories of the handlers that come with the engine. They keep no state: one of each serves everybody.</summary>
+public static class BuiltInHandlers
+{
+    private static readonly EchoHandler TheEcho = new();
+    private static readonly HelloHandler TheHello = new();
+    private static readonly DiscardHandler TheDiscard = new();
+
+    /// <summary>Sends back what it receives.</summary>
+    public static Func<ConnectionHandler> Echo { get; } = static () => TheEcho;
+
+    /// <summary>Says "hello world" and closes.</summary>
+    public static Func<ConnectionHandler> Hello { get; } = static () => TheHello;
+
+    /// <summary>Reads and answers nothing.</summary>
+    public static Func<ConnectionHandler> Discard { get; } = static () => TheDiscard;
+}
