@@ -34,7 +34,7 @@ public sealed class DurationAttribute : ArgumentTransformationAttribute
 
         if (value < TimeSpan.Zero)
         {
-            throw new ArgumentTransformationMetadataException($"'{inputData}' is less than nothing. {Wanted}");
+            throw new ArgumentTransformationMetadataException($"'{inputData}' is negative. {Wanted}");
         }
 
         return value;
