@@ -17,6 +17,6 @@ internal static class Messages
     internal static string ServerNameUnknown(string name) =>
         $"There is no server called '{name}'. Get-C10kServer lists those that there are.";
 
-    internal static string ServerIdUnknown(int id) =>
+    internal static string ServerIdUnknown(long id) =>
         $"There is no server with Id {id}. Get-C10kServer lists those that there are.";
 }

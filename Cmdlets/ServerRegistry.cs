@@ -85,11 +85,11 @@ internal static class ServerRegistry
         }
     }
 
-    internal static Server? Find(int id)
+    internal static Server? Find(long id)
     {
         lock (Gate)
         {
-            return Servers.GetValueOrDefault(id);
+            return id is > 0 and <= int.MaxValue ? Servers.GetValueOrDefault((int)id) : null;
         }
     }
 

@@ -75,7 +75,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
     }
 
     /// <summary>The server of that number; none is an error.</summary>
-    private protected Server[] FindServers(int id)
+    private protected Server[] FindServers(long id)
     {
         if (ServerRegistry.Find(id) is Server server)
         {
@@ -86,11 +86,23 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         return [];
     }
 
-    /// <summary>The servers that a -Server argument means.</summary>
-    private protected Server[] FindServers(ServerSelector selector) =>
-        selector.Server is not null ? [selector.Server]
-        : selector.Name is not null ? FindServers(selector.Name)
-        : FindServers(selector.Id);
+    /// <summary>What the -Server arguments mean, each once; without any, all servers.</summary>
+    private protected IEnumerable<Target> FindTargets(ServerSelector[]? selectors)
+    {
+        if (selectors is null)
+        {
+            return ServerRegistry.List().Select(server => new Target(server));
+        }
+
+        return selectors
+            .SelectMany(selector => Find(selector).Select(server => new Target(server, selector.Worker, selector.Connection)))
+            .Distinct();
+
+        Server[] Find(ServerSelector selector) =>
+            selector.Server is not null ? [selector.Server]
+            : selector.Name is not null ? FindServers(selector.Name)
+            : FindServers(selector.Id);
+    }
 
     private protected void WriteNotFound(string errorId, string message, object target) =>
         WriteError(new ErrorRecord(new ItemNotFoundException(message), errorId, ErrorCategory.ObjectNotFound, target));

@@ -52,22 +52,9 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     /// <summary>Writes the connections.</summary>
     protected override void ProcessRecord()
     {
-        if (Server is null)
+        foreach (Target target in FindTargets(Server))
         {
-            foreach (Server server in ServerRegistry.List())
-            {
-                Write(server, null);
-            }
-
-            return;
-        }
-
-        foreach (ServerSelector selector in Server)
-        {
-            foreach (Server server in FindServers(selector))
-            {
-                Write(server, selector);
-            }
+            Write(target);
         }
     }
 
@@ -84,17 +71,24 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         }
     }
 
-    private void Write(Server server, ServerSelector? selector)
+    private void Write(Target target)
     {
         // Left by an exception when the pipeline stops (Select-Object -First 1, Ctrl+C): then the walk ends with it.
-        using Engine.ConnectionWalk walk = server.Walk(Filter(selector));
+        using Engine.ConnectionWalk walk = target.Server.Walk(Filter(target));
+        bool found = false;
         try
         {
             while (walk.TryTake(C10kServer.Server.AnswerTimeout, StopToken, out IReadOnlyList<Engine.ConnectionInfo>? portion))
             {
                 foreach (Engine.ConnectionInfo info in portion!)
                 {
-                    Write(server, selector, info);
+                    _missing.Remove(info.Id);
+                    found |= info.Id == target.Connection;
+                    Connection connection = new(target.Server, info);
+                    if (IsWanted(connection, target))
+                    {
+                        WriteObject(connection);
+                    }
                 }
             }
         }
@@ -106,53 +100,40 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         foreach (int worker in walk.SilentWorkers)
         {
             _complete = false;
-            WriteNotResponding(Messages.WorkerSilent(server, worker), server);
-        }
-    }
-
-    private void Write(Server server, ServerSelector? selector, Engine.ConnectionInfo info)
-    {
-        if (Id is not null)
-        {
-            _missing.Remove(info.Id);
+            WriteNotResponding(Messages.WorkerSilent(target.Server, worker), target.Server);
         }
 
-        if (selector?.Connection is long only && info.Id != only)
+        if (target.Connection is long given && !found && walk.SilentWorkers.Count == 0)
         {
-            return;
-        }
-
-        Connection connection = new(server, info);
-        if (IsWanted(connection, selector))
-        {
-            WriteObject(connection);
+            WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(given), given);
         }
     }
 
     /// <summary>What the engine can leave out. Ids go alone: one that is there in another state is no error.</summary>
-    private Engine.ConnectionFilter Filter(ServerSelector? selector)
+    private Engine.ConnectionFilter Filter(Target target)
     {
         if (Id is not null)
         {
-            return new Engine.ConnectionFilter { Ids = Id };
+            return new Engine.ConnectionFilter { Ids = Id.ToHashSet() };
         }
 
-        if (selector?.Connection is long connection)
+        if (target.Connection is long connection)
         {
             return new Engine.ConnectionFilter { Ids = [connection] };
         }
 
         return new Engine.ConnectionFilter
         {
-            Workers = selector?.Worker is int worker ? [worker] : Worker,
+            Workers = target.Worker is int worker ? [worker] : Worker,
             States = State?.Select(state => (Engine.ConnectionState)state).ToArray(),
         };
     }
 
-    private bool IsWanted(Connection connection, ServerSelector? selector) =>
-        (State is null || State.Contains(connection.State))
+    // A connection that was given may have another worker by now, so only the one or the other narrows.
+    private bool IsWanted(Connection connection, Target target) =>
+        (target.Connection is long id ? id == connection.Id : target.Worker is null || target.Worker == connection.Worker)
+        && (State is null || State.Contains(connection.State))
         && (Worker is null || Worker.Contains(connection.Worker))
-        && (selector?.Worker is null || selector.Connection is not null || selector.Worker == connection.Worker)
         && (RemoteAddress is null || IsFrom(connection.RemoteAddress));
 
     private bool IsFrom(IPAddress address)

@@ -33,7 +33,7 @@ public sealed class GetC10kServerCommand : C10kCmdlet
     protected override void ProcessRecord()
     {
         IEnumerable<Server> servers =
-            Id is not null ? Id.SelectMany(FindServers)
+            Id is not null ? Id.SelectMany(id => FindServers(id))
             : Name is not null ? Name.SelectMany(FindServers)
             : ServerRegistry.List();
         foreach (Server server in servers.Distinct())

@@ -33,21 +33,15 @@ public sealed class GetC10kWorkerCommand : C10kCmdlet
     /// <summary>Writes the workers.</summary>
     protected override void ProcessRecord()
     {
-        if (Server is null)
+        foreach (Target target in FindTargets(Server))
         {
-            foreach (Server server in ServerRegistry.List())
+            foreach (Worker worker in target.Server.Workers)
             {
-                Write(server, null);
-            }
-
-            return;
-        }
-
-        foreach (ServerSelector selector in Server)
-        {
-            foreach (Server server in FindServers(selector))
-            {
-                Write(server, selector.Worker);
+                if ((target.Worker is null || worker.Id == target.Worker) && (Id is null || Id.Contains(worker.Id)))
+                {
+                    _missing.Remove(worker.Id);
+                    WriteObject(worker);
+                }
             }
         }
     }
@@ -58,18 +52,6 @@ public sealed class GetC10kWorkerCommand : C10kCmdlet
         foreach (int id in _missing)
         {
             WriteNotFound("WorkerNotFound", $"There is no worker {id}. Get-C10kWorker lists those that there are.", id);
-        }
-    }
-
-    private void Write(Server server, int? only)
-    {
-        foreach (Worker worker in server.Workers)
-        {
-            if ((only is null || worker.Id == only) && (Id is null || Id.Contains(worker.Id)))
-            {
-                _missing.Remove(worker.Id);
-                WriteObject(worker);
-            }
         }
     }
 }

@@ -39,7 +39,7 @@ public abstract class ServerTargetCmdlet : C10kCmdlet
         IEnumerable<Server> targets = ParameterSetName switch
         {
             ByName => Name!.SelectMany(FindServers),
-            ById => Id!.SelectMany(FindServers),
+            ById => Id!.SelectMany(id => FindServers(id)),
             _ => InputObject!,
         };
         foreach (Server server in targets.Distinct())

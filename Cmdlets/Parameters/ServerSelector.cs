@@ -43,8 +43,8 @@ public sealed class ServerSelector
     }
 
     /// <summary>The server of that number.</summary>
-    /// <param name="id">The Id.</param>
-    public ServerSelector(int id)
+    /// <param name="id">The Id. A long, since whole numbers from JSON are; the shell would make a name of one otherwise.</param>
+    public ServerSelector(long id)
     {
         _what = id;
         Id = id;
@@ -54,7 +54,7 @@ public sealed class ServerSelector
 
     internal string? Name { get; }
 
-    internal int Id { get; }
+    internal long Id { get; }
 
     internal int? Worker { get; }
 
