@@ -79,7 +79,8 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
         $command = Get-Command $Name
         $help = Get-Help $Name -Full
         $common = [System.Management.Automation.Cmdlet]::CommonParameters
-        $outputTypes = @($command.ImplementingType.GetCustomAttributes([System.Management.Automation.OutputTypeAttribute], $false).Type.Name)
+        $attributes = $command.ImplementingType.GetCustomAttributes([System.Management.Automation.OutputTypeAttribute], $false)
+        $outputTypes = @($attributes.Type.Name)
         $changes = $command.Verb -notin 'Get', 'Measure', 'Test', 'Watch', 'Wait', 'ConvertTo', 'Invoke'
     }
 
@@ -383,10 +384,17 @@ Describe 'The table of <Name>' -ForEach $tables {
     }
 
     It 'shows properties that there are' {
-        $names = $all.ForEach({ $_.SelectNodes('.//PropertyName').ForEach({ $_.InnerText }) })
-        $names += $all.ForEach({ $_.SelectNodes('.//ScriptBlock').ForEach({ [regex]::Matches($_.InnerText, '\$_\.(\w+)').ForEach({ $_.Groups[1].Value }) }) })
-        foreach ($property in $names) {
-            $type.GetProperty($property) | Should -Not -BeNullOrEmpty -Because $property
+        foreach ($view in $all) {
+            $names = @(
+                foreach ($node in $view.SelectNodes('.//PropertyName')) { $node.InnerText }
+                foreach ($node in $view.SelectNodes('.//ScriptBlock')) {
+                    [regex]::Matches($node.InnerText, '\$_\.(\w+)').ForEach({ $_.Groups[1].Value })
+                }
+            )
+            $names.Count | Should -BeGreaterThan 0
+            foreach ($property in $names) {
+                $type.GetProperty($property) | Should -Not -BeNullOrEmpty -Because $property
+            }
         }
     }
 }

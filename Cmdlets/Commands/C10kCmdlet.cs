@@ -36,7 +36,8 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         {
             ThrowTerminatingError(new ErrorRecord(
                 new PlatformNotSupportedException(
-                    $"{MyInvocation.MyCommand.Name} needs Linux: the servers are built on epoll. Elsewhere, run it in a container or in WSL."),
+                    $"{MyInvocation.MyCommand.Name} needs Linux: the servers are built on epoll. " +
+                    "Elsewhere, run it in a container or in WSL."),
                 "PlatformNotSupported", ErrorCategory.NotImplemented, null));
         }
     }

@@ -58,7 +58,8 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public int HighWaterMark { get; set; }
 
-    /// <summary>Whether small writes are sent at once. Not a switch: a switch that is on by default can only be given to no effect.</summary>
+    /// <summary>Whether small writes are sent at once.</summary>
+    /// <remarks>Not a switch: one that is on by default can only be given to no effect.</remarks>
     [Parameter]
     public bool NoDelay { get; set; } = true;
 

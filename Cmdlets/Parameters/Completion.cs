@@ -21,5 +21,6 @@ internal static class Completion
     }
 
     /// <summary>What the line says about a server in tool tips.</summary>
-    internal static string Describe(Server server) => $"{server.Protocol} on {server.EndPoint}, {server.State}, {server.ConnectionCount} connections";
+    internal static string Describe(Server server) =>
+        $"{server.Protocol} on {server.EndPoint}, {server.State}, {server.ConnectionCount} connections";
 }

@@ -11,7 +11,8 @@ namespace C10kServer.Parameters;
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class DurationAttribute : ArgumentTransformationAttribute
 {
-    private const string Wanted = "Give a number of seconds, a number with a unit ('500ms', '30s', '2m', '1h', '1d'), 'hh:mm:ss' or a TimeSpan.";
+    private const string Wanted =
+        "Give a number of seconds, a number with a unit ('500ms', '30s', '2m', '1h', '1d'), 'hh:mm:ss' or a TimeSpan.";
 
     /// <summary>Turns what was given into a TimeSpan.</summary>
     /// <param name="engineIntrinsics">Not used.</param>

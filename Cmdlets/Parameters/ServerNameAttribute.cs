@@ -18,7 +18,8 @@ public sealed class ServerNameAttribute : ValidateArgumentsAttribute
             || name.AsSpan().IndexOfAny("*?[]`") >= 0)
         {
             throw new ValidationMetadataException(
-                $"A server's name has 1 to {Longest} characters, and none of the wildcards * ? [ ] and `. Without -Name it is called C10k1, C10k2, …");
+                $"A server's name has 1 to {Longest} characters, and none of the wildcards * ? [ ] and `. " +
+                "Without -Name it is called C10k1, C10k2, …");
         }
     }
 }
