@@ -23,7 +23,7 @@ public sealed class CloseC10kConnectionCommand : C10kCmdlet
     public long[]? Id { get; set; }
 
     /// <summary>The connections themselves.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = ByObject, ValueFromPipeline = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
     [OwnKind(typeof(Connection))]
     public Connection[]? InputObject { get; set; }

@@ -6,9 +6,9 @@ namespace C10kServer.Commands;
 /// <summary>A cmdlet that acts on servers: by name, by Id, or as objects. A target has to be given; none never means all.</summary>
 public abstract class ServerTargetCmdlet : C10kCmdlet
 {
-    private const string ByName = "Name";
+    private protected const string ByName = "Name";
     private const string ById = "Id";
-    private protected const string ByObject = "InputObject";
+    private const string ByObject = "InputObject";
 
     /// <summary>The servers' names, with wildcards.</summary>
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
@@ -24,7 +24,7 @@ public abstract class ServerTargetCmdlet : C10kCmdlet
     public int[]? Id { get; set; }
 
     /// <summary>The servers themselves.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = ByObject, ValueFromPipeline = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
     [OwnKind(typeof(Server))]
     public Server[]? InputObject { get; set; }
