@@ -8,7 +8,16 @@
     Description          = 'TCP servers inside PowerShell on Linux: ten thousand connections held by an epoll worker pool, started, inspected and closed through the pipeline.'
     PowerShellVersion    = '7.6'
     CompatiblePSEditions = @('Core')
-    CmdletsToExport      = @()
+    FormatsToProcess     = @('Formats/C10kServer.format.ps1xml')
+    TypesToProcess       = @('Formats/C10kServer.types.ps1xml')
+    CmdletsToExport      = @(
+        'Close-C10kConnection'
+        'Get-C10kConnection'
+        'Get-C10kServer'
+        'Get-C10kWorker'
+        'Start-C10kServer'
+        'Stop-C10kServer'
+    )
     FunctionsToExport    = @()
     VariablesToExport    = @()
     AliasesToExport      = @()

@@ -1,0 +1,113 @@
+using System.Management.Automation;
+using System.Management.Automation.Runspaces;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>What the module's cmdlets have in common: the way out of every wait, the platform, and the errors.</summary>
+public abstract class C10kCmdlet : PSCmdlet, IDisposable
+{
+    private readonly CancellationTokenSource _stopping = new();
+
+    /// <summary>Cancelled by Ctrl+C. Whatever waits takes it.</summary>
+    protected CancellationToken StopToken => _stopping.Token;
+
+    /// <summary>Ends what the cmdlet holds. The shell calls it.</summary>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Ends what the cmdlet holds.</summary>
+    /// <param name="disposing">Whether it is the shell that calls.</param>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _stopping.Dispose();
+        }
+    }
+
+    /// <summary>Stops here where there is no epoll, before anything touches the engine.</summary>
+    protected override void BeginProcessing()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new PlatformNotSupportedException(
+                    $"{MyInvocation.MyCommand.Name} needs Linux: the servers are built on epoll. " +
+                    "Elsewhere, run it in a container or in WSL."),
+                "PlatformNotSupported", ErrorCategory.NotImplemented, null));
+        }
+    }
+
+    /// <summary>Ctrl+C: called on another thread, at any moment.</summary>
+    protected override void StopProcessing()
+    {
+        try
+        {
+            _stopping.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The cmdlet was just done.
+        }
+    }
+
+    /// <summary>Whether a parameter was given, so that the engine's default holds for the others.</summary>
+    /// <param name="parameter">The parameter's name.</param>
+    /// <returns>True when it was given.</returns>
+    protected bool IsGiven(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
+
+    /// <summary>The runspace in which the cmdlet runs.</summary>
+    private protected static Guid CurrentRunspace => Runspace.DefaultRunspace?.InstanceId ?? Guid.Empty;
+
+    /// <summary>The servers of that name. A pattern may match nothing; a literal that does is an error.</summary>
+    private protected Server[] FindServers(string name)
+    {
+        Server[] found = ServerRegistry.Find(name);
+        if (found.Length == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
+        {
+            WriteNotFound("ServerNotFound", Messages.ServerNameUnknown(name), name);
+        }
+
+        return found;
+    }
+
+    /// <summary>The server of that number; none is an error.</summary>
+    private protected Server[] FindServers(long id)
+    {
+        if (ServerRegistry.Find(id) is Server server)
+        {
+            return [server];
+        }
+
+        WriteNotFound("ServerNotFound", Messages.ServerIdUnknown(id), id);
+        return [];
+    }
+
+    /// <summary>What the -Server arguments mean, each once; without any, all servers.</summary>
+    private protected IEnumerable<Target> FindTargets(ServerSelector[]? selectors)
+    {
+        if (selectors is null)
+        {
+            return ServerRegistry.List().Select(server => new Target(server));
+        }
+
+        return selectors
+            .SelectMany(selector => Find(selector).Select(server => new Target(server, selector.Worker, selector.Connection)))
+            .Distinct();
+
+        Server[] Find(ServerSelector selector) =>
+            selector.Server is not null ? [selector.Server]
+            : selector.Name is not null ? FindServers(selector.Name)
+            : FindServers(selector.Id);
+    }
+
+    private protected void WriteNotFound(string errorId, string message, object target) =>
+        WriteError(new ErrorRecord(new ItemNotFoundException(message), errorId, ErrorCategory.ObjectNotFound, target));
+
+    private protected void WriteNotResponding(string message, object target) =>
+        WriteError(new ErrorRecord(new TimeoutException(message), "WorkerNotResponding", ErrorCategory.OperationTimeout, target));
+}

@@ -1,0 +1,47 @@
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>Get-C10kServer: gets the servers of this process.</summary>
+[Cmdlet(VerbsCommon.Get, "C10kServer", DefaultParameterSetName = ByName)]
+[OutputType(typeof(Server))]
+public sealed class GetC10kServerCommand : C10kCmdlet
+{
+    private const string ByName = "Name";
+    private const string ById = "Id";
+
+    /// <summary>The servers' names, with wildcards.</summary>
+    [Parameter(Position = 0, ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
+    [Alias("ServerName")]
+    [ValidateNotNullOrEmpty]
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public string[]? Name { get; set; }
+
+    /// <summary>The servers' Ids.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ById, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(ServerIdCompleter))]
+    public int[]? Id { get; set; }
+
+    /// <summary>Whose servers are meant.</summary>
+    [Parameter]
+    public ServerScope Scope { get; set; }
+
+    /// <summary>Writes the servers.</summary>
+    protected override void ProcessRecord()
+    {
+        IEnumerable<Server> servers =
+            Id is not null ? Id.SelectMany(id => FindServers(id))
+            : Name is not null ? Name.SelectMany(FindServers)
+            : ServerRegistry.List();
+        foreach (Server server in servers.Distinct())
+        {
+            if (Scope == ServerScope.Process || server.Runspace == CurrentRunspace)
+            {
+                WriteObject(server);
+            }
+        }
+    }
+}

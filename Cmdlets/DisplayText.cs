@@ -1,0 +1,45 @@
+using System.ComponentModel;
+using System.Globalization;
+
+namespace C10kServer;
+
+/// <summary>How the tables write numbers. Not for use in scripts: the objects hold the plain values.</summary>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public static class DisplayText
+{
+    private const string Units = "KMGTPE";
+
+    /// <summary>A size in at most five characters, in powers of 1024.</summary>
+    /// <param name="bytes">The number of bytes.</param>
+    /// <returns>For instance "999", "1.0K", "12.3M".</returns>
+    public static string Size(double bytes)
+    {
+        if (bytes < 1000)
+        {
+            return Math.Round(bytes).ToString("0", CultureInfo.InvariantCulture);
+        }
+
+        int unit = -1;
+
+        // 1000 and not 1024, since 1,000K to 1,023K would be a character too wide.
+        while (bytes >= 999.5 && unit < Units.Length - 1)
+        {
+            bytes /= 1024;
+            unit++;
+        }
+
+        string format = bytes < 99.95 ? "0.0" : "0";
+        return bytes.ToString(format, CultureInfo.InvariantCulture) + Units[unit];
+    }
+
+    /// <summary>A duration in at most eight characters, to the second.</summary>
+    /// <param name="value">The duration.</param>
+    /// <returns>For instance "0:07", "1:02:03", "3d04h".</returns>
+    public static string Duration(TimeSpan value)
+    {
+        IFormatProvider invariant = CultureInfo.InvariantCulture;
+        return value.TotalHours < 1 ? string.Create(invariant, $"{value.Minutes}:{value.Seconds:00}")
+            : value.TotalDays < 1 ? string.Create(invariant, $"{value.Hours}:{value.Minutes:00}:{value.Seconds:00}")
+            : string.Create(invariant, $"{value.Days}d{value.Hours:00}h");
+    }
+}

@@ -1,0 +1,40 @@
+using System.Diagnostics;
+
+namespace C10kServer;
+
+/// <summary>Turns the workers' processor times into percentages between two looks.</summary>
+internal sealed class BusyMeter
+{
+    // The kernel counts a thread's time finely, but over less than this a single turn of the loop would read as 100%.
+    private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(100);
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<int, Look> _last = [];
+
+    /// <summary>The percentage since the last look, or since the start for the first; a look too soon repeats the last.</summary>
+    internal double Read(int worker, TimeSpan cpuTime, TimeSpan uptime)
+    {
+        lock (_gate)
+        {
+            long now = Stopwatch.GetTimestamp();
+            TimeSpan used = cpuTime;
+            TimeSpan elapsed = uptime;
+            if (_last.TryGetValue(worker, out Look last))
+            {
+                elapsed = Stopwatch.GetElapsedTime(last.Time, now);
+                if (elapsed < Shortest)
+                {
+                    return last.Percent;
+                }
+
+                used = cpuTime - last.CpuTime;
+            }
+
+            double percent = elapsed <= TimeSpan.Zero ? 0 : Math.Round(Math.Clamp(used / elapsed * 100, 0, 100), 1);
+            _last[worker] = new Look(now, cpuTime, percent);
+            return percent;
+        }
+    }
+
+    private readonly record struct Look(long Time, TimeSpan CpuTime, double Percent);
+}

@@ -1,0 +1,122 @@
+using System.Net;
+
+namespace C10kServer;
+
+/// <summary>A connection as it was when it was asked for.</summary>
+/// <remarks>The methods act by Id. Ids are never used again, so an old row can never hit a stranger.</remarks>
+public sealed class Connection
+{
+    private readonly Server _server;
+
+    // Replaced as a whole by Refresh, so that a row is never half old.
+    private volatile Engine.ConnectionInfo _info;
+    private volatile bool _gone;
+
+    internal Connection(Server server, Engine.ConnectionInfo info)
+    {
+        _server = server;
+        _info = info;
+    }
+
+    /// <summary>The connection's number, unique in the process.</summary>
+    public long Id => _info.Id;
+
+    /// <summary>The Id of the connection's server.</summary>
+    public int ServerId => _server.Id;
+
+    /// <summary>The name of the connection's server.</summary>
+    public string ServerName => _server.Name;
+
+    /// <summary>Where the connection is in its life.</summary>
+    public ConnectionState State => _gone ? ConnectionState.Closed : (ConnectionState)_info.State;
+
+    /// <summary>Why it ended; None while it is open, or where it was gone before the reason could be read.</summary>
+    public CloseReason CloseReason => (CloseReason)_info.CloseReason;
+
+    /// <summary>The peer's address.</summary>
+    public IPAddress RemoteAddress => RemoteEndPoint.Address;
+
+    /// <summary>The peer's port.</summary>
+    public int RemotePort => _info.RemoteEndPoint.Port;
+
+    /// <summary>The peer's address and port.</summary>
+    public IPEndPoint RemoteEndPoint => Unmapped(_info.RemoteEndPoint);
+
+    /// <summary>The address and port that the peer connected to.</summary>
+    public IPEndPoint LocalEndPoint => Unmapped(_info.LocalEndPoint);
+
+    /// <summary>The worker that owns the connection.</summary>
+    public int Worker => _info.Worker;
+
+    /// <summary>When it was accepted, in local time.</summary>
+    public DateTime StartTime => _info.StartTime.LocalDateTime;
+
+    /// <summary>How long ago it was accepted.</summary>
+    public TimeSpan Age => _info.Age;
+
+    /// <summary>How long nothing was received or sent.</summary>
+    public TimeSpan IdleTime => _info.IdleTime;
+
+    /// <summary>The bytes received.</summary>
+    public long BytesReceived => _info.BytesReceived;
+
+    /// <summary>The bytes sent.</summary>
+    public long BytesSent => _info.BytesSent;
+
+    /// <summary>The messages received.</summary>
+    public long MessagesReceived => _info.MessagesReceived;
+
+    /// <summary>The bytes that wait to be sent.</summary>
+    public long SendQueue => _info.SendQueue;
+
+    /// <summary>Whether reading is paused.</summary>
+    public bool ReadPaused => _info.ReadPaused;
+
+    internal Server Server => _server;
+
+    /// <summary>Reads the values again. A connection that is gone shows as Closed, with its last values.</summary>
+    /// <exception cref="TimeoutException">The worker did not answer.</exception>
+    public void Refresh()
+    {
+        Engine.ConnectionInfo? info = _server.FindConnection(Id);
+        if (info is null)
+        {
+            _gone = true;
+        }
+        else
+        {
+            _info = info;
+        }
+    }
+
+    /// <summary>Closes: what is queued is still sent. Closing twice does no harm.</summary>
+    /// <exception cref="TimeoutException">The worker did not answer.</exception>
+    public void Close() => End(reset: false);
+
+    /// <summary>Resets: what is queued is lost, and the peer sees an error.</summary>
+    /// <exception cref="TimeoutException">The worker did not answer.</exception>
+    public void Abort() => End(reset: true);
+
+    /// <summary>The connection in short.</summary>
+    /// <returns>For instance "#17 192.0.2.7:50112".</returns>
+    public override string ToString() => $"#{Id} {RemoteEndPoint}";
+
+    /// <summary>Where the engine finds the connection without a search.</summary>
+    internal Engine.ConnectionRef ToReference() => new(_info.Id, _info.Worker, _info.Slot);
+
+    private void End(bool reset)
+    {
+        if (!_server.TryClose(ToReference(), reset, Server.AnswerTimeout, CancellationToken.None, out Engine.ConnectionInfo? after))
+        {
+            _gone = true;
+        }
+        else if (after is not null)
+        {
+            _info = after;
+        }
+    }
+
+    /// <summary>A v4 peer of a dual-stack socket has a v6 address in the kernel's eyes, and nobody else's.</summary>
+    private static IPEndPoint Unmapped(IPEndPoint endPoint) =>
+        endPoint.Address.IsIPv4MappedToIPv6 ? new IPEndPoint(endPoint.Address.MapToIPv4(), endPoint.Port) : endPoint;
+}

@@ -1,0 +1,63 @@
+using System.Net;
+
+namespace C10kServer;
+
+/// <summary>What a server was started with. The names are those of Start-C10kServer's parameters.</summary>
+public sealed class ServerOptions
+{
+    internal ServerOptions(Engine.ServerOptions options, string protocol)
+    {
+        Protocol = protocol;
+        Address = [.. options.Addresses];
+        Port = options.Port;
+        WorkerCount = options.WorkerCount;
+        Backlog = options.Backlog;
+        MaxConnection = options.MaxConnections;
+        IdleTimeout = options.IdleTimeout;
+        LingerTimeout = options.LingerTimeout;
+        WriteTimeout = options.WriteTimeout;
+        HighWaterMark = options.HighWaterMark;
+        MaxSendQueue = options.MaxSendQueue;
+        NoDelay = options.NoDelay;
+    }
+
+    /// <summary>What the server speaks.</summary>
+    public string Protocol { get; }
+
+    /// <summary>The addresses to listen on.</summary>
+    public IReadOnlyList<IPAddress> Address { get; }
+
+    /// <summary>The port that was asked for; 0 left the choice to the kernel.</summary>
+    public int Port { get; }
+
+    /// <summary>The number of worker threads.</summary>
+    public int WorkerCount { get; }
+
+    /// <summary>The length that was asked for the accept queue.</summary>
+    public int Backlog { get; }
+
+    /// <summary>The most connections at a time; 0 is what the descriptor limit allows.</summary>
+    public int MaxConnection { get; }
+
+    /// <summary>How long a connection may be idle; zero is for ever.</summary>
+    public TimeSpan IdleTimeout { get; }
+
+    /// <summary>How long the peer's end is awaited after this side has closed.</summary>
+    public TimeSpan LingerTimeout { get; }
+
+    /// <summary>How long a peer may take no output.</summary>
+    public TimeSpan WriteTimeout { get; }
+
+    /// <summary>The bytes of queued output above which a connection is not read.</summary>
+    public int HighWaterMark { get; }
+
+    /// <summary>The bytes of queued output at which a connection is closed.</summary>
+    public int MaxSendQueue { get; }
+
+    /// <summary>Whether small writes are sent at once.</summary>
+    public bool NoDelay { get; }
+
+    /// <summary>The options that tell servers apart.</summary>
+    /// <returns>For instance "Echo, 8 workers".</returns>
+    public override string ToString() => $"{Protocol}, {WorkerCount} worker{(WorkerCount == 1 ? "" : "s")}";
+}

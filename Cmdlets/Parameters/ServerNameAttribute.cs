@@ -1,0 +1,25 @@
+using System.Management.Automation;
+
+namespace C10kServer.Parameters;
+
+/// <summary>Checks the name of a new server: something that can be typed and shown, and that is no pattern.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
+public sealed class ServerNameAttribute : ValidateArgumentsAttribute
+{
+    private const int Longest = 64;
+
+    /// <summary>Throws when the name will not do.</summary>
+    /// <param name="arguments">The name.</param>
+    /// <param name="engineIntrinsics">Not used.</param>
+    protected override void Validate(object arguments, EngineIntrinsics engineIntrinsics)
+    {
+        string? name = arguments as string;
+        if (string.IsNullOrWhiteSpace(name) || name.Length > Longest || name.Any(char.IsControl)
+            || name.AsSpan().IndexOfAny("*?[]`") >= 0)
+        {
+            throw new ValidationMetadataException(
+                $"A server's name has 1 to {Longest} characters, and none of the wildcards * ? [ ] and `. " +
+                "Without -Name it is called C10k1, C10k2, …");
+        }
+    }
+}

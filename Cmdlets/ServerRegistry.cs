@@ -1,0 +1,121 @@
+using System.Management.Automation;
+
+namespace C10kServer;
+
+/// <summary>The servers of this process. Every runspace sees all of them.</summary>
+/// <remarks>
+/// A server is in here from its start until it is stopped, like a process and unlike a job: nothing has to be swept up
+/// behind it. One that faulted stays until it is stopped, so that somebody sees it.
+/// </remarks>
+internal static class ServerRegistry
+{
+    private static readonly Lock Gate = new();
+    private static readonly SortedList<int, Server> Servers = [];
+
+    // Also those that are being started, whose server does not exist yet.
+    private static readonly HashSet<string> Names = new(StringComparer.OrdinalIgnoreCase);
+
+    private static int _lastId;
+
+    // Runs with the first use, hence not at import.
+    static ServerRegistry() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Stop(List());
+
+    /// <summary>Takes an Id and a name for a server that is to be started; null when the name is in use.</summary>
+    internal static Reservation? Reserve(string? name)
+    {
+        lock (Gate)
+        {
+            int id = _lastId + 1;
+            if (name is null)
+            {
+                // The number is the Id, unless somebody has given that name to another server.
+                for (int number = id; !Names.Add(name = $"C10k{number}"); number++)
+                {
+                }
+            }
+            else if (!Names.Add(name))
+            {
+                return null;
+            }
+
+            _lastId = id;
+            return new Reservation(id, name);
+        }
+    }
+
+    /// <summary>Gives back what was reserved for a server that did not start.</summary>
+    internal static void Release(Reservation reservation)
+    {
+        lock (Gate)
+        {
+            Names.Remove(reservation.Name);
+            if (_lastId == reservation.Id)
+            {
+                _lastId--;
+            }
+        }
+    }
+
+    internal static void Add(Server server)
+    {
+        lock (Gate)
+        {
+            Servers.Add(server.Id, server);
+        }
+    }
+
+    internal static void Remove(Server server)
+    {
+        lock (Gate)
+        {
+            // Only the first time: by the second another server may have the name.
+            if (Servers.Remove(server.Id))
+            {
+                Names.Remove(server.Name);
+            }
+        }
+    }
+
+    /// <summary>All servers, in the order of their Ids.</summary>
+    internal static Server[] List()
+    {
+        lock (Gate)
+        {
+            return [.. Servers.Values];
+        }
+    }
+
+    internal static Server? Find(long id)
+    {
+        lock (Gate)
+        {
+            return id is > 0 and <= int.MaxValue ? Servers.GetValueOrDefault((int)id) : null;
+        }
+    }
+
+    internal static Server[] Find(string pattern)
+    {
+        WildcardPattern wildcard = new(pattern, WildcardOptions.IgnoreCase);
+        return [.. List().Where(server => wildcard.IsMatch(server.Name))];
+    }
+
+    /// <summary>Stops what a runspace has started, for when it removes the module.</summary>
+    internal static void StopStartedBy(Guid runspace) => Stop(List().Where(server => server.Runspace == runspace));
+
+    private static void Stop(IEnumerable<Server> servers)
+    {
+        foreach (Server server in servers)
+        {
+            try
+            {
+                server.Stop(reset: false);
+            }
+            catch (Exception)
+            {
+                // There is nobody left to tell, and the next server is to be stopped all the same.
+            }
+        }
+    }
+
+    internal sealed record Reservation(int Id, string Name);
+}

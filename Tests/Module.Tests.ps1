@@ -1,0 +1,400 @@
+# Holds the module against its own conventions: metadata, manifest, help and views are walked, no list is kept by hand.
+# Only what the engine of PowerShell has by itself: no Select-Object, Sort-Object, Join-Path and the like.
+
+$root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+Import-Module "$root/C10kServer.psd1"
+
+$commands = foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
+    @{ Name = $command.Name }
+}
+
+$parameters = foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
+    foreach ($name in $command.Parameters.Keys) {
+        if (-not [System.Management.Automation.Cmdlet]::CommonParameters.Contains($name)) {
+            @{ Command = $command.Name; Parameter = $name }
+        }
+    }
+}
+
+$examples = foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
+    foreach ($example in (Get-Help $command.Name -Examples).examples.example) {
+        @{ Command = $command.Name; Title = $example.title.Trim('- '); Code = $example.code }
+    }
+}
+
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState') { @{ Name = $name } }
+
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions') { @{ Name = $name } }
+
+$tables = foreach ($name in 'Server', 'Connection', 'Worker') { @{ Name = $name } }
+
+Describe 'The manifest' {
+    BeforeAll {
+        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $tree = [System.Management.Automation.Language.Parser]::ParseFile("$root/C10kServer.psd1", [ref]$null, [ref]$null)
+        $isTable = { param($node) $node -is [System.Management.Automation.Language.HashtableAst] }
+        $manifest = $tree.Find($isTable, $false).SafeGetValue()
+        $module = Get-Module C10kServer
+    }
+
+    It 'exports exactly the cmdlets that the assembly has' {
+        $classes = [C10kServer.Server].Assembly.GetExportedTypes().Where({
+                $_.IsDefined([System.Management.Automation.CmdletAttribute], $false) })
+        $names = foreach ($class in $classes) {
+            $attribute = $class.GetCustomAttributes([System.Management.Automation.CmdletAttribute], $false)[0]
+            "$($attribute.VerbName)-$($attribute.NounName)"
+        }
+        [array]::Sort($names)
+        $manifest.CmdletsToExport -join ' ' | Should -Be ($names -join ' ')
+    }
+
+    It 'exports nothing by wildcard' {
+        "$($manifest.CmdletsToExport)" | Should -Not -Match '[*?]'
+        @($manifest.FunctionsToExport).Count | Should -Be 0
+        @($manifest.VariablesToExport).Count | Should -Be 0
+        @($manifest.AliasesToExport).Count | Should -Be 0
+    }
+
+    It 'exports no function, variable or alias' {
+        $module.ExportedFunctions.Count | Should -Be 0
+        $module.ExportedVariables.Count | Should -Be 0
+        $module.ExportedAliases.Count | Should -Be 0
+    }
+
+    It 'is for PowerShell 7.6 and later on Linux' {
+        $manifest.PowerShellVersion | Should -Be '7.6'
+        "$($manifest.CompatiblePSEditions)" | Should -Be 'Core'
+        $manifest.PrivateData.PSData.Tags -contains 'Linux' | Should -BeTrue
+    }
+
+    It 'names files that are there' {
+        foreach ($file in @($manifest.RootModule) + $manifest.FormatsToProcess + $manifest.TypesToProcess) {
+            [System.IO.File]::Exists("$root/$file") | Should -BeTrue -Because $file
+        }
+    }
+}
+
+Describe 'Cmdlet <Name>' -ForEach $commands {
+    BeforeAll {
+        $command = Get-Command $Name
+        $help = Get-Help $Name -Full
+        $common = [System.Management.Automation.Cmdlet]::CommonParameters
+        $attributes = $command.ImplementingType.GetCustomAttributes([System.Management.Automation.OutputTypeAttribute], $false)
+        $outputTypes = @($attributes.Type.Name)
+        $changes = $command.Verb -notin 'Get', 'Measure', 'Test', 'Watch', 'Wait', 'ConvertTo', 'Invoke'
+    }
+
+    It 'has an approved verb' {
+        $verbs = foreach ($group in 'Common', 'Communications', 'Data', 'Diagnostic', 'Lifecycle', 'Other', 'Security') {
+            [psobject].Assembly.GetType("System.Management.Automation.Verbs$group").GetFields().ForEach({ $_.GetValue($null) })
+        }
+        $verbs -ccontains $command.Verb | Should -BeTrue
+    }
+
+    It 'has a singular noun of the module' {
+        $command.Noun -cmatch '^C10k[A-Z]\w*[^s]$' | Should -BeTrue
+    }
+
+    It 'has the class that its name says' {
+        $command.ImplementingType.FullName | Should -Be "C10kServer.Commands.$($command.Verb)$($command.Noun)Command"
+    }
+
+    It 'declares what it writes' {
+        @($outputTypes -ne 'System.Void').Count | Should -BeGreaterThan 0
+    }
+
+    It 'asks ShouldProcess exactly when it changes something' {
+        $command.Parameters.ContainsKey('WhatIf') | Should -Be $changes
+        $command.Parameters.ContainsKey('Confirm') | Should -Be $changes
+    }
+
+    It 'does not stop an unattended pipeline to ask' {
+        $attribute = $command.ImplementingType.GetCustomAttributes([System.Management.Automation.CmdletAttribute], $false)[0]
+        "$($attribute.ConfirmImpact)" | Should -Be $(if ($changes) { 'Medium' } else { 'None' })
+    }
+
+    It 'has -PassThru exactly when it writes nothing otherwise' {
+        $command.Parameters.ContainsKey('PassThru') | Should -Be ($outputTypes -contains 'System.Void')
+    }
+
+    It 'takes its targets from the pipeline' {
+        foreach ($set in $command.ParameterSets) {
+            foreach ($parameter in $set.Parameters) {
+                if ($parameter.Name -in 'InputObject', 'Server') {
+                    $parameter.ValueFromPipeline | Should -BeTrue -Because $parameter.Name
+                }
+                if ($command.Parameters.ContainsKey('InputObject') -and $parameter.Name -in 'Id', 'Name') {
+                    $parameter.ValueFromPipelineByPropertyName | Should -BeTrue -Because $parameter.Name
+                }
+            }
+        }
+    }
+
+    It 'has help: synopsis, description, inputs, outputs, links' {
+        $help.Synopsis.Trim() | Should -Match '^[A-Z].*\.$'
+        "$($help.description.Text)".Length | Should -BeGreaterThan 100
+        @($help.inputTypes.inputType).Count | Should -BeGreaterThan 0
+        @($help.relatedLinks.navigationLink).Count | Should -BeGreaterThan 0
+        foreach ($link in $help.relatedLinks.navigationLink.linkText) {
+            if ($link -notlike 'about_*') {
+                Get-Command $link -Module C10kServer | Should -Not -BeNullOrEmpty -Because $link
+            }
+        }
+    }
+
+    It 'has help on the types that it writes' {
+        $documented = foreach ($value in $help.returnValues.returnValue) { $value.type.name.Trim() }
+        foreach ($type in $outputTypes -ne 'System.Void') {
+            $documented -contains $type | Should -BeTrue -Because $type
+        }
+        $documented -contains 'None' | Should -Be ($outputTypes -contains 'System.Void')
+    }
+
+    It 'has at least two examples' {
+        @($help.examples.example).Count | Should -BeGreaterThan 1
+    }
+
+    It 'has help on exactly the parameters that it has' {
+        $documented = @($help.parameters.parameter.name)
+        $real = @($command.Parameters.Keys.Where({ -not $common.Contains($_) }))
+        [array]::Sort($documented)
+        [array]::Sort($real)
+        $documented -join ' ' | Should -Be ($real -join ' ')
+    }
+
+    It 'has help on exactly the parameter sets that it has' {
+        $documented = @(foreach ($item in $help.syntax.syntaxItem) {
+                $names = @($item.parameter.name)
+                [array]::Sort($names)
+                $names -join ' '
+            })
+        $real = @(foreach ($set in $command.ParameterSets) {
+                $names = @($set.Parameters.Name.Where({ -not $common.Contains($_) }))
+                [array]::Sort($names)
+                $names -join ' '
+            })
+        [array]::Sort($documented)
+        [array]::Sort($real)
+        $documented -join ' | ' | Should -Be ($real -join ' | ')
+    }
+}
+
+Describe 'Parameter <Command> -<Parameter>' -ForEach $parameters {
+    BeforeAll {
+        $metadata = (Get-Command $Command).Parameters[$Parameter]
+        $type = $metadata.ParameterType
+        $element = if ($type.IsArray) { $type.GetElementType() } else { $type }
+        $uses = @(foreach ($set in (Get-Command $Command).ParameterSets) { $set.Parameters.Where({ $_.Name -eq $Parameter }) })
+        $help = Get-Help $Command -Parameter $Parameter
+    }
+
+    It 'is described' {
+        "$($help.description.Text)" | Should -Match '^[A-Z0-9].+\.$'
+        $help.defaultValue | Should -Not -BeNullOrEmpty
+    }
+
+    It 'is described as it is' {
+        $position = if ($uses[0].Position -lt 0) { 'named' } else { "$($uses[0].Position)" }
+        $pipeline = if ($uses[0].ValueFromPipeline) { 'True (ByValue)' }
+        elseif ($uses[0].ValueFromPipelineByPropertyName) { 'True (ByPropertyName)' }
+        else { 'False' }
+        $aliases = if ($metadata.Aliases.Count) { $metadata.Aliases -join ', ' } else { 'none' }
+        $globbing = @($metadata.Attributes.Where({ $_ -is [System.Management.Automation.SupportsWildcardsAttribute] })).Count -gt 0
+        $help.required | Should -Be "$($uses[0].IsMandatory)"
+        $help.position | Should -Be $position
+        $help.pipelineInput | Should -Be $pipeline
+        $help.aliases | Should -Be $aliases
+        $help.globbing | Should -Be "$globbing"
+        $help.type.name.Trim() | Should -Be $type.FullName
+    }
+
+    It 'lists the values of an enum in help' {
+        if ($element.IsEnum) {
+            $help.parameterValueGroup.parameterValue -join ' ' | Should -Be ([enum]::GetNames($element) -join ' ')
+        }
+    }
+
+    It 'reads durations as people write them' {
+        if ($element -eq [timespan]) {
+            @($metadata.Attributes.Where({ $_ -is [C10kServer.Parameters.DurationAttribute] })).Count | Should -Be 1
+        }
+    }
+
+    It 'is completed' {
+        $isTarget = $Parameter -in 'Id', 'Server', 'Worker' -or ($Parameter -eq 'Name' -and $Command -ne 'Start-C10kServer')
+        if ($isTarget) {
+            @($metadata.Attributes.Where({ $_ -is [System.Management.Automation.ArgumentCompleterAttribute] })).Count | Should -Be 1
+        }
+        if ($Parameter -in 'State', 'Scope', 'Protocol') {
+            $element.IsEnum | Should -BeTrue
+        }
+    }
+}
+
+Describe 'Example of <Command>: <Title>' -ForEach $examples {
+    BeforeAll {
+        Get-C10kServer | Stop-C10kServer
+    }
+
+    AfterAll {
+        Get-C10kServer | Stop-C10kServer
+    }
+
+    It 'runs, and cleans up behind itself' {
+        $ErrorActionPreference = 'Stop'
+        $null = & ([scriptblock]::Create($Code))
+        @(Get-C10kServer).Count | Should -Be 0
+    }
+}
+
+Describe '-WhatIf' {
+    BeforeAll {
+        $server = Start-C10kServer -Name whatif
+        $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
+        $patience = [System.Diagnostics.Stopwatch]::StartNew()
+        while ($server.ConnectionCount -eq 0 -and $patience.Elapsed.TotalSeconds -lt 5) {
+            [System.Threading.Thread]::Sleep(10)
+        }
+    }
+
+    AfterAll {
+        $client.Dispose()
+        $server | Stop-C10kServer
+    }
+
+    It 'starts nothing' {
+        Start-C10kServer -Name other -WhatIf | Should -BeNullOrEmpty
+        Get-C10kServer other* | Should -BeNullOrEmpty
+    }
+
+    It 'stops nothing' {
+        $server | Stop-C10kServer -WhatIf -PassThru | Should -BeNullOrEmpty
+        "$($server.State)" | Should -Be 'Running'
+    }
+
+    It 'closes nothing' {
+        $server | Get-C10kConnection | Close-C10kConnection -WhatIf -PassThru | Should -BeNullOrEmpty
+        @($server | Get-C10kConnection -State Open).Count | Should -Be 1
+    }
+}
+
+Describe 'Type <Name>' -ForEach $outputs {
+    BeforeAll {
+        $type = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
+        $server = Start-C10kServer -Name types
+        $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
+        $patience = [System.Diagnostics.Stopwatch]::StartNew()
+        while ($server.ConnectionCount -eq 0 -and $patience.Elapsed.TotalSeconds -lt 5) {
+            [System.Threading.Thread]::Sleep(10)
+        }
+
+        $object = switch ($Name) {
+            'Server' { $server }
+            'Connection' { @($server.Connections)[0] }
+            'Worker' { @($server.Workers)[0] }
+            'ServerOptions' { $server.Options }
+        }
+        $text = [System.Management.Automation.PSSerializer]::Serialize($object)
+        $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
+    }
+
+    AfterAll {
+        $client.Dispose()
+        $server | Stop-C10kServer
+    }
+
+    It 'shows no type of the private load context' {
+        $flags = [System.Reflection.BindingFlags]'Public, Instance, Static, DeclaredOnly'
+        $types = @(
+            $type.GetProperties($flags).ForEach({ $_.PropertyType })
+            $type.GetMethods($flags).ForEach({ $_.ReturnType; $_.GetParameters().ForEach({ $_.ParameterType }) })
+            $type.GetConstructors($flags).ForEach({ $_.GetParameters().ForEach({ $_.ParameterType }) })
+        )
+        foreach ($used in $types) {
+            "$used" | Should -Not -Match 'C10kServer\.Engine\.|Microsoft\.Extensions'
+        }
+    }
+
+    It 'comes back from CLIXML with each value, and enums by name' {
+        $copy.PSTypeNames -contains "Deserialized.C10kServer.$Name" | Should -BeTrue
+        foreach ($property in $type.GetProperties()) {
+            if ($Name -eq 'Server' -and $property.Name -in 'Workers', 'Connections') {
+                # Fetched: an export of a server is not one of its connections.
+                $copy.PSObject.Properties[$property.Name] | Should -BeNullOrEmpty
+                continue
+            }
+
+            $copy.PSObject.Properties[$property.Name] | Should -Not -BeNullOrEmpty -Because $property.Name
+            if ($property.PropertyType.IsEnum) {
+                $copy.($property.Name) | Should -Be "$($object.($property.Name))"
+            }
+            if ($property.PropertyType -in [int], [long], [bool], [timespan], [datetime], [double]) {
+                $copy.($property.Name).GetType() | Should -Be $property.PropertyType -Because $property.Name
+            }
+        }
+    }
+
+    It 'says in short what it is' {
+        "$object" | Should -Not -Match "^C10kServer\.$Name$"
+    }
+}
+
+Describe 'Enum <Name>' -ForEach $enums {
+    BeforeAll {
+        # The engine is loaded by the first server.
+        Start-C10kServer | Stop-C10kServer
+        $ours = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
+        $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
+        $theirs = $engine.GetType("C10kServer.Engine.$Name")
+    }
+
+    It 'agrees with the engine''s, in names and values' {
+        $describe = { param($type) [enum]::GetValues($type).ForEach({ "$_=$([int]$_)" }) -join ' ' }
+        & $describe $ours | Should -Be (& $describe $theirs)
+    }
+}
+
+Describe 'The table of <Name>' -ForEach $tables {
+    BeforeAll {
+        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
+        $typeName = "C10kServer.$Name"
+        $all = @($views.Configuration.ViewDefinitions.View.Where({ $_.ViewSelectedBy.TypeName -eq $typeName }))
+        $table = $all.Where({ $null -ne $_.TableControl })[0].TableControl
+        $headers = @($table.TableHeaders.TableColumnHeader)
+        $cells = @($table.TableRowEntries.TableRowEntry.TableColumnItems.TableColumnItem)
+        $type = [C10kServer.Server].Assembly.GetType($typeName)
+    }
+
+    It 'fits 80 columns, with the room that varies in the last' {
+        $used = $headers.Count - 1
+        foreach ($header in $headers[0..($headers.Count - 2)]) {
+            $header.Width | Should -Not -BeNullOrEmpty -Because $header.Label
+            $used += [int]$header.Width
+        }
+        $headers[-1].Width | Should -BeNullOrEmpty
+
+        # An IPv4 address with its port has up to 21 characters.
+        $wanted = if ("$($cells[-1].PropertyName)" -match 'EndPoint') { 21 } else { $headers[-1].Label.Length }
+        80 - $used -ge $wanted | Should -BeTrue
+    }
+
+    It 'has a cell for each header' {
+        $cells.Count | Should -Be $headers.Count
+    }
+
+    It 'shows properties that there are' {
+        foreach ($view in $all) {
+            $names = @(
+                foreach ($node in $view.SelectNodes('.//PropertyName')) { $node.InnerText }
+                foreach ($node in $view.SelectNodes('.//ScriptBlock')) {
+                    [regex]::Matches($node.InnerText, '\$_\.(\w+)').ForEach({ $_.Groups[1].Value })
+                }
+            )
+            $names.Count | Should -BeGreaterThan 0
+            foreach ($property in $names) {
+                $type.GetProperty($property) | Should -Not -BeNullOrEmpty -Because $property
+            }
+        }
+    }
+}
