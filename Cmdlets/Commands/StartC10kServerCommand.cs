@@ -131,7 +131,15 @@ public sealed class StartC10kServerCommand : C10kCmdlet
 
     private Engine.ServerOptions Options(string name)
     {
-        Engine.ServerOptions defaults = new();
+        Engine.ServerOptions defaults = new()
+        {
+            HandlerFactory = Protocol switch
+            {
+                BuiltInProtocol.Hello => Engine.Handlers.BuiltInHandlers.Hello,
+                BuiltInProtocol.Discard => Engine.Handlers.BuiltInHandlers.Discard,
+                _ => Engine.Handlers.BuiltInHandlers.Echo,
+            },
+        };
         return defaults with
         {
             Name = name,
@@ -145,12 +153,6 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             WriteTimeout = IsGiven(nameof(WriteTimeout)) ? WriteTimeout : defaults.WriteTimeout,
             HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : defaults.HighWaterMark,
             NoDelay = NoDelay,
-            HandlerFactory = Protocol switch
-            {
-                BuiltInProtocol.Hello => Engine.BuiltInHandlers.Hello,
-                BuiltInProtocol.Discard => Engine.BuiltInHandlers.Discard,
-                _ => Engine.BuiltInHandlers.Echo,
-            },
         };
     }
 
