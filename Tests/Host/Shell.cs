@@ -9,6 +9,7 @@ namespace C10kServer.Host;
 internal sealed class Shell
 {
     private const int Interrupted = 128 + 2;
+    private const BindingFlags Hidden = BindingFlags.Instance | BindingFlags.NonPublic;
 
     // A server or a handler that will not stop must not keep the process: two seconds are promised, the process exit has its own share.
     private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(1.5);
@@ -167,7 +168,6 @@ internal sealed class Shell
     /// that a native command sets in the same way; pwsh uses the same switch, and the engine shows it to no one else.</summary>
     private void LetScriptExit()
     {
-        const BindingFlags Hidden = BindingFlags.Instance | BindingFlags.NonPublic;
         var context = typeof(Runspace).GetProperty("ExecutionContext", Hidden)!.GetValue(_runspace)!;
         context.GetType().GetProperty("ScriptCommandProcessorShouldRethrowExit", Hidden)!.SetValue(context, true);
     }
@@ -348,9 +348,11 @@ internal sealed class Shell
 
     private void Report(RuntimeException exception)
     {
-        // The note makes Out-Default write to the error stream; the record's own exception is a stand-in without its stack.
-        var record = PSObject.AsPSObject(new ErrorRecord(exception.ErrorRecord, exception));
-        record.Properties.Add(new PSNoteProperty("writeErrorStream", true));
+        // A wrapper of its own (AsPSObject gives the record's shared one), marked as what came out of an error stream. The engine
+        // marks only what a running command writes; pwsh, which may, marks this one in the same way.
+        var record = new PSObject(exception.ErrorRecord);
+        var stream = typeof(PSObject).GetProperty("WriteStream", Hidden)!;
+        stream.SetValue(record, Enum.Parse(stream.PropertyType, "Error"));
         try
         {
             using var pipeline = Create();
