@@ -111,6 +111,10 @@ Describe 'The embedded host' -Skip:$notBuilt {
             [regex]::Matches($result.Err, 'only-once').Count | Should -Be 1
         }
 
+        It 'prints what is wrong with a command that does not parse: <_>' -ForEach 'if (', '1 +', 'param( }', '"' {
+            (Invoke-TestHost -Argument '-Command', $_).Err | Should -Match '^ParserError: '
+        }
+
         It 'prints errors without colours where they are redirected' {
             $result = Invoke-TestHost -Argument '-Command', 'no-such-command'
             $result.Err | Should -Match "^no-such-command: The term 'no-such-command' is not recognized"

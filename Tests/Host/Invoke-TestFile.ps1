@@ -20,16 +20,20 @@ Runs only tests that have one of these tags, on them or on a block around them.
 .PARAMETER ExcludeTag
 Leaves out tests that have one of these tags.
 
+.PARAMETER StandIn
+Takes the stand-in even where Pester is installed: for the tests of the stand-in itself.
+
 .EXAMPLE
 ./Tests/Host/Invoke-TestFile.ps1 ./Tests/StandIn.Tests.ps1
 #>
 [CmdletBinding()]
 param(
-    [Parameter(Mandatory, Position = 0)] [string[]] $Path,
+    [Parameter(Mandatory, Position = 0, ValueFromRemainingArguments)] [string[]] $Path,
     [switch] $Discover,
     [string] $ResultPath,
     [string[]] $Tag,
-    [string[]] $ExcludeTag
+    [string[]] $ExcludeTag,
+    [switch] $StandIn
 )
 
 $ErrorActionPreference = 'Continue'
@@ -43,7 +47,7 @@ $private:settings = @{
 $Path = $ResultPath = $Tag = $ExcludeTag = $null
 $Discover = $false
 
-$private:pester = @(Get-Module -ListAvailable -Name Pester | Where-Object Version -GE '5.0')
+$private:pester = @(if (-not $StandIn) { Get-Module -ListAvailable -Name Pester | Where-Object Version -GE '5.0' })
 $private:newScope = { & $args[0] }
 $private:results = @(
     if ($pester.Count -gt 0) {
@@ -80,7 +84,7 @@ $private:results = @(
     }
     else {
         Import-Module -Name ([System.IO.Path]::Combine($PSScriptRoot, 'PesterStandIn.psm1'))
-        $Host.UI.WriteLine('Pester is not installed: this is the stand-in of Tests/Host, not Pester.')
+        $Host.UI.WriteLine('This is not Pester: it is the stand-in of Tests/Host, for machines where Pester is not installed.')
         $private:skipTag = @{}
         if (-not $ExecutionContext.InvokeCommand.GetCommand('Select-Object', 'Cmdlet')) {
             $skipTag.RequiresPwsh = 'it needs commands that come with pwsh'

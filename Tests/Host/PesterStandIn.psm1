@@ -383,7 +383,7 @@ function Get-Complaint {
         'BeExactly' { (Test-Same -Actual $Actual -Expected $Expected -CaseSensitive $true), "be exactly $wanted" }
         'BeNullOrEmpty' {
             $single = if ($Actual -is [array] -and $Actual.Count -eq 1) { $Actual[0] } else { $Actual }
-            $none = $null -eq $single -or $single -eq '' -or (($single -is [array] -or $single -is [System.Collections.IDictionary]) -and $single.Count -eq 0)
+            $none = $null -eq $single -or ($single -is [string] -and $single.Length -eq 0) -or (($single -is [array] -or $single -is [System.Collections.IDictionary]) -and $single.Count -eq 0)
             [bool]$none, 'be null or empty'
         }
         'BeTrue' { [bool]$Actual, 'be true' }

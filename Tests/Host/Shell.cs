@@ -348,9 +348,9 @@ internal sealed class Shell
 
     private void Report(RuntimeException exception)
     {
-        // A wrapper of its own (AsPSObject gives the record's shared one), marked as what came out of an error stream. The engine
-        // marks only what a running command writes; pwsh, which may, marks this one in the same way.
-        var record = new PSObject(exception.ErrorRecord);
+        // Marked as what came out of an error stream: the engine marks only what a running command writes; pwsh, which may, marks
+        // this one in the same way. The copy has the exception itself, since the view shows nothing for an incomplete command's own.
+        var record = new PSObject(new ErrorRecord(exception.ErrorRecord, exception));
         var stream = typeof(PSObject).GetProperty("WriteStream", Hidden)!;
         stream.SetValue(record, Enum.Parse(stream.PropertyType, "Error"));
         try
