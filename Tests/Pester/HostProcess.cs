@@ -1,0 +1,94 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace C10kServer.PesterTests;
+
+/// <summary>A run of the embedded host, to its end or to a time limit.</summary>
+/// <param name="ExitCode">What the process ended with, or null where it had to be killed.</param>
+/// <param name="Output">Standard output and standard error, each in full.</param>
+internal sealed record HostProcess(int? ExitCode, string Output)
+{
+    public static string RepositoryRoot { get; } = Metadata("RepositoryRoot");
+
+    private static string HostAssembly { get; } = Metadata("HostAssembly");
+
+    // The muxer of the runtime that this process runs on: PATH may hold another, or none.
+    private static string Dotnet { get; } = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
+
+    public static HostProcess Run(TimeSpan limit, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Dotnet)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = RepositoryRoot,
+        };
+        foreach (var argument in (string[])["exec", HostAssembly, .. arguments])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        var output = new StringBuilder();
+        var error = new StringBuilder();
+        using var process = new Process { StartInfo = start };
+        process.OutputDataReceived += (_, line) => Append(output, line.Data);
+        process.ErrorDataReceived += (_, line) => Append(error, line.Data);
+        process.Start();
+        process.StandardInput.Close();
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        var ended = process.WaitForExit(limit);
+        if (ended)
+        {
+            // A child that was left behind may hold the pipes open; what it writes is not waited for.
+            Task.Run(process.WaitForExit).Wait(TimeSpan.FromSeconds(2));
+        }
+        else
+        {
+            Kill(process);
+        }
+
+        return new HostProcess(ended ? process.ExitCode : null, $"stdout:\n{Read(output)}\nstderr:\n{Read(error)}");
+    }
+
+    private static void Kill(Process process)
+    {
+        try
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        catch (Exception e) when (e is InvalidOperationException or Win32Exception)
+        {
+            // It ended by itself in between.
+            return;
+        }
+
+        process.WaitForExit(TimeSpan.FromSeconds(5));
+    }
+
+    private static void Append(StringBuilder text, string? line)
+    {
+        if (line is not null)
+        {
+            lock (text)
+            {
+                text.AppendLine(line);
+            }
+        }
+    }
+
+    private static string Read(StringBuilder text)
+    {
+        lock (text)
+        {
+            return text.ToString();
+        }
+    }
+
+    private static string Metadata(string key) =>
+        typeof(HostProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!;
+}
