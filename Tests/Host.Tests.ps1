@@ -130,7 +130,8 @@ Test-Confirm -Confirm
         }
 
         It 'knows the aliases of the engine' {
-            $command = '@{ State = "Closing" }, @{ State = "Open" } | Where State -eq Closing | % State; 1, 2 | ? { $_ -gt 1 } | foreach { $_ * 2 }'
+            $command = '@{ State = "Closing" }, @{ State = "Open" } | Where State -eq Closing | % State',
+            '1, 2 | ? { $_ -gt 1 } | foreach { $_ * 2 }' -join "`n"
             (Invoke-TestHost -Argument '-Command', $command).Out -split '\s+' | Should -Be 'Closing', '4'
         }
 

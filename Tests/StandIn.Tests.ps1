@@ -253,7 +253,8 @@ Describe 'c' { It 'three' { } }
         }
 
         It 'survives break, continue and return in a test' {
-            $run = Invoke-Sample -Text "Describe 'a' { It 'one' { break }; It 'two' { continue }; It 'three' { return }; It 'four' { throw } }"
+            $tests = "It 'one' { break }; It 'two' { continue }; It 'three' { return }; It 'four' { throw }"
+            $run = Invoke-Sample -Text "Describe 'a' { $tests }"
             Get-Summary $run | Should -Be 'a one: Passed', 'a two: Passed', 'a three: Passed', 'a four: Failed'
         }
     }
@@ -271,7 +272,8 @@ It 'at the top' { }
 Describe 'none' { It 'never' -ForEach @() { } }
 '@
             Get-Summary $run | Should -Be 'of p x y <unknown>: Passed', 'of p z w <unknown>: Passed',
-            'of p plain 1: Passed', 'of p outer: Passed', 'of q x y <unknown>: Passed', 'of q z w <unknown>: Passed', 'of q plain 1: Passed', 'of q outer: Passed', 'at the top: Passed'
+            'of p plain 1: Passed', 'of p outer: Passed', 'of q x y <unknown>: Passed', 'of q z w <unknown>: Passed',
+            'of q plain 1: Passed', 'of q outer: Passed', 'at the top: Passed'
         }
     }
 
@@ -295,7 +297,8 @@ Describe 'c' { It 'three' { [System.IO.File]::Exists("$TestDrive/a") | Should -B
 
     Context 'Choice' {
         BeforeAll {
-            $sample = "Describe 'a' -Tag Slow { It 'one' { }; It 'two' -Tag Net { } }; Describe 'b' { It 'three' -Tag Net { }; It 'four' { } }"
+            $sample = "Describe 'a' -Tag Slow { It 'one' { }; It 'two' -Tag Net { } }",
+            "Describe 'b' { It 'three' -Tag Net { }; It 'four' { } }" -join "`n"
         }
 
         It 'runs the tests with -Tag' {
