@@ -23,7 +23,8 @@ Describe 'The embedded host' -Skip:$notBuilt {
 
             $start = [System.Diagnostics.ProcessStartInfo]::new($dotnet)
             $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
-            foreach ($text in @('exec'; $dll; if (-not $WithModule) { '-NoModule' }; if ($Argument) { $Argument })) { $start.ArgumentList.Add($text) }
+            $all = @('exec'; $dll; if (-not $WithModule) { '-NoModule' }; if ($Argument) { $Argument })
+            foreach ($text in $all) { $start.ArgumentList.Add($text) }
             [System.Diagnostics.Process]::Start($start)
         }
 
@@ -85,6 +86,13 @@ Describe 'The embedded host' -Skip:$notBuilt {
     }
 
     Context '-Command' {
+        BeforeAll {
+            $confirming = @'
+function Test-Confirm { [CmdletBinding(SupportsShouldProcess)] param() if ($PSCmdlet.ShouldProcess('x')) { 'done' } }
+Test-Confirm -Confirm
+'@
+        }
+
         It 'ends with <Code> after <Command>' -ForEach @(
             @{ Command = '1'; Code = 0 }
             @{ Command = 'exit 7'; Code = 7 }
@@ -122,25 +130,34 @@ Describe 'The embedded host' -Skip:$notBuilt {
         }
 
         It 'knows the aliases of the engine' {
-            (Invoke-TestHost -Argument '-Command', '@{ State = "Closing" }, @{ State = "Open" } | Where State -eq Closing | % State; 1, 2 | ? { $_ -gt 1 } | foreach { $_ * 2 }').Out -split '\s+' |
-                Should -Be 'Closing', '4'
+            $command = '@{ State = "Closing" }, @{ State = "Open" } | Where State -eq Closing | % State',
+            '1, 2 | ? { $_ -gt 1 } | foreach { $_ * 2 }' -join "`n"
+            (Invoke-TestHost -Argument '-Command', $command).Out -split '\s+' | Should -Be 'Closing', '4'
         }
 
         It 'shows warnings and verbose messages as pwsh does, and no progress' {
-            $command = 'function f { [CmdletBinding()] param() $PSCmdlet.WriteWarning("w"); $PSCmdlet.WriteVerbose("v"); $PSCmdlet.WriteInformation("i", @()); $PSCmdlet.WriteProgress([Management.Automation.ProgressRecord]::new(1, "activity", "status")) }; f -Verbose -InformationAction Continue'
-            $result = Invoke-TestHost -Argument '-Command', $command
+            $result = Invoke-TestHost -Argument '-Command', @'
+function Test-Stream {
+    [CmdletBinding()] param()
+    $PSCmdlet.WriteWarning('w')
+    $PSCmdlet.WriteVerbose('v')
+    $PSCmdlet.WriteInformation('i', @())
+    $PSCmdlet.WriteProgress([Management.Automation.ProgressRecord]::new(1, 'activity', 'status'))
+}
+Test-Stream -Verbose -InformationAction Continue
+'@
             $result.Out -split "`n" | Should -Be 'WARNING: w', 'VERBOSE: v', 'i'
             $result.Err | Should -BeNullOrEmpty
         }
 
         It 'takes no end of input for an answer' {
-            $result = Invoke-TestHost -Argument '-Command', 'function f { [CmdletBinding(SupportsShouldProcess)] param() if ($PSCmdlet.ShouldProcess("x")) { "done" } }; f -Confirm'
+            $result = Invoke-TestHost -Argument '-Command', $confirming
             $result.Out | Should -Not -Match 'done'
             $result.Err | Should -Match 'Standard input has ended'
         }
 
         It 'asks for what -Confirm confirms' {
-            $result = Invoke-TestHost -Text "y`n" -Argument '-Command', 'function f { [CmdletBinding(SupportsShouldProcess)] param() if ($PSCmdlet.ShouldProcess("x")) { "done" } }; f -Confirm'
+            $result = Invoke-TestHost -Text "y`n" -Argument '-Command', $confirming
             $result.Out | Should -Match 'done$'
         }
 
@@ -167,12 +184,14 @@ Describe 'The embedded host' -Skip:$notBuilt {
         }
 
         It 'binds parameters, switches and the rest' {
-            $text = 'param([string] $Name, [switch] $On, [switch] $Off, [Parameter(ValueFromRemainingArguments)] $Rest) "$Name $On $Off $($Rest -join ",")"'
+            $text = 'param([string] $Name, [switch] $On, [switch] $Off, [Parameter(ValueFromRemainingArguments)] $Rest)',
+            '"$Name $On $Off $($Rest -join ",")"' -join "`n"
             (Invoke-TestScript -Text $text -Argument '-Name', 'a b', '-On', '-Off:$false', '$x', 'y').Out | Should -Be 'a b True False $x,y'
         }
 
         It 'tells the script where it is' {
-            (Invoke-TestScript -Text '$PSScriptRoot; $MyInvocation.MyCommand.Path').Out -split "`n" | Should -Be "$TestDrive", "$TestDrive/script.ps1"
+            $result = Invoke-TestScript -Text '$PSScriptRoot; $MyInvocation.MyCommand.Path'
+            $result.Out -split "`n" | Should -Be "$TestDrive", "$TestDrive/script.ps1"
         }
 
         It 'says so where there is no such file' {
@@ -218,7 +237,12 @@ Describe 'The embedded host' -Skip:$notBuilt {
         }
 
         It 'SIGTERM closes the runspace and ends with 143' {
-            $text = "`$null = `$ExecutionContext.Events.SubscribeEvent(`$null, 'PowerShell.Exiting', 'PowerShell.Exiting', `$null, { [Console]::WriteLine('closed') }, `$true, `$false); 'begun'; while (`$true) { [Threading.Thread]::Sleep(10) }"
+            $text = @'
+$closed = { [Console]::WriteLine('closed') }
+$null = $ExecutionContext.Events.SubscribeEvent($null, 'PowerShell.Exiting', 'PowerShell.Exiting', $null, $closed, $true, $false)
+'begun'
+while ($true) { [Threading.Thread]::Sleep(10) }
+'@
             $process = Open-BusyTestHost -Argument '-Command', $text
             Send-Signal -Process $process -Name TERM
             $result = Wait-TestHost -Process $process -Seconds 5
@@ -229,7 +253,12 @@ Describe 'The embedded host' -Skip:$notBuilt {
 
     Context 'exit' {
         It 'ends the process within two seconds, whatever still runs' {
-            $process = Open-BusyTestHost -Argument '-Command', '$other = [powershell]::Create(); $null = $other.AddScript("while (`$true) { [Threading.Thread]::Sleep(600000) }").BeginInvoke(); "begun"; exit 9'
+            $process = Open-BusyTestHost -Argument '-Command', @'
+$other = [powershell]::Create()
+$null = $other.AddScript('while ($true) { [Threading.Thread]::Sleep(600000) }').BeginInvoke()
+'begun'
+exit 9
+'@
             $clock = [System.Diagnostics.Stopwatch]::StartNew()
             $result = Wait-TestHost -Process $process
             $result.Code | Should -Be 9

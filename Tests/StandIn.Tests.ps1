@@ -21,9 +21,8 @@ Describe 'The stand-in for Pester' {
             }
 
             if ($Host.Name -eq 'C10kServer.Host') { $start.ArgumentList.Add('-NoModule') }
-            foreach ($argument in @('-NoProfile', '-File', $runner, '-Path', $file, '-ResultPath', $results, '-StandIn'; if ($Argument) { $Argument })) {
-                $start.ArgumentList.Add($argument)
-            }
+            $all = @('-NoProfile', '-File', $runner, '-Path', $file, '-ResultPath', $results, '-StandIn'; if ($Argument) { $Argument })
+            foreach ($item in $all) { $start.ArgumentList.Add($item) }
 
             $process = [System.Diagnostics.Process]::Start($start)
             $out = $process.StandardOutput.ReadToEndAsync()
@@ -151,7 +150,9 @@ Describe 'The stand-in for Pester' {
             $tests = foreach ($claim in $Claims) { $number++; "It 'test$number' { $claim }" }
             $run = Invoke-Sample -Text "Describe 'd' {`n$($tests -join "`n")`n}"
             $run.Results | Should -HaveCount $Count
-            $passed = foreach ($result in $run.Results) { if ($result.Outcome -ne 'Failed') { $Claims[[int]$result.Name.Substring(6) - 1] } }
+            $passed = foreach ($result in $run.Results) {
+                if ($result.Outcome -ne 'Failed') { $Claims[[int]$result.Name.Substring(6) - 1] }
+            }
             $passed | Should -BeNullOrEmpty
             $silent = foreach ($result in $run.Results) { if (-not $result.Message) { $result.Name } }
             $silent | Should -BeNullOrEmpty
@@ -162,7 +163,9 @@ Describe 'The stand-in for Pester' {
             $tests = foreach ($claim in $Claims) { $number++; "It 'test$number' { $claim }" }
             $run = Invoke-Sample -Text "Describe 'd' {`n$($tests -join "`n")`n}"
             $run.Results | Should -HaveCount $Count
-            $failed = foreach ($result in $run.Results) { if ($result.Outcome -ne 'Passed') { "$($Claims[[int]$result.Name.Substring(6) - 1]): $($result.Message)" } }
+            $failed = foreach ($result in $run.Results) {
+                if ($result.Outcome -ne 'Passed') { "$($Claims[[int]$result.Name.Substring(6) - 1]): $($result.Message)" }
+            }
             $failed | Should -BeNullOrEmpty
         }
     }
@@ -192,7 +195,8 @@ Describe 'c' { It 'elsewhere' { "$file $outer" | Should -Be 'file '; { Get-Word 
             $run = Invoke-Sample -Text @'
 Describe 'd' {
     It 'sees nothing' {
-        foreach ($candidate in 'Path', 'Tag', 'Discover', 'ResultPath', 'Item', 'Block', 'Run', 'settings', 'file', 'root', 'drive', 'Name', 'options') {
+        foreach ($candidate in 'Path', 'Tag', 'Discover', 'ResultPath', 'Item', 'Block', 'Run', 'settings', 'file', 'root', 'drive', 'Name',
+            'options') {
             $ExecutionContext.SessionState.PSVariable.GetValue($candidate) | Should -BeIn $null, $false, '' -Because "it is $candidate"
         }
     }
@@ -249,7 +253,8 @@ Describe 'c' { It 'three' { } }
         }
 
         It 'survives break, continue and return in a test' {
-            $run = Invoke-Sample -Text "Describe 'a' { It 'one' { break }; It 'two' { continue }; It 'three' { return }; It 'four' { throw 'x' } }"
+            $tests = "It 'one' { break }; It 'two' { continue }; It 'three' { return }; It 'four' { throw }"
+            $run = Invoke-Sample -Text "Describe 'a' { $tests }"
             Get-Summary $run | Should -Be 'a one: Passed', 'a two: Passed', 'a three: Passed', 'a four: Failed'
         }
     }
@@ -266,8 +271,9 @@ Describe 'of <_>' -ForEach 'p', 'q' {
 It 'at the top' { }
 Describe 'none' { It 'never' -ForEach @() { } }
 '@
-            Get-Summary $run | Should -Be 'of p x y <unknown>: Passed', 'of p z w <unknown>: Passed', 'of p plain 1: Passed', 'of p outer: Passed',
-            'of q x y <unknown>: Passed', 'of q z w <unknown>: Passed', 'of q plain 1: Passed', 'of q outer: Passed', 'at the top: Passed'
+            Get-Summary $run | Should -Be 'of p x y <unknown>: Passed', 'of p z w <unknown>: Passed',
+            'of p plain 1: Passed', 'of p outer: Passed', 'of q x y <unknown>: Passed', 'of q z w <unknown>: Passed',
+            'of q plain 1: Passed', 'of q outer: Passed', 'at the top: Passed'
         }
     }
 
@@ -276,7 +282,9 @@ Describe 'none' { It 'never' -ForEach @() { } }
             $run = Invoke-Sample -Text @'
 Describe 'a' {
     BeforeAll { [System.IO.File]::WriteAllText("$TestDrive/a", 'a') }
-    Context 'b' { It 'one' { [System.IO.File]::WriteAllText("$TestDrive/b", 'b'); [System.IO.File]::Exists("$TestDrive/a") | Should -BeTrue } }
+    Context 'b' {
+        It 'one' { [System.IO.File]::WriteAllText("$TestDrive/b", 'b'); [System.IO.File]::Exists("$TestDrive/a") | Should -BeTrue }
+    }
     It 'two' { [System.IO.File]::Exists("$TestDrive/b") | Should -BeFalse; [System.IO.File]::Exists("$TestDrive/a") | Should -BeTrue }
     It 'is a drive' { $ExecutionContext.InvokeProvider.Item.Exists('TestDrive:/a') | Should -BeTrue }
 }
@@ -289,7 +297,8 @@ Describe 'c' { It 'three' { [System.IO.File]::Exists("$TestDrive/a") | Should -B
 
     Context 'Choice' {
         BeforeAll {
-            $sample = "Describe 'a' -Tag Slow { It 'one' { }; It 'two' -Tag Net { } }; Describe 'b' { It 'three' -Tag Net { }; It 'four' { } }"
+            $sample = "Describe 'a' -Tag Slow { It 'one' { }; It 'two' -Tag Net { } }",
+            "Describe 'b' { It 'three' -Tag Net { }; It 'four' { } }" -join "`n"
         }
 
         It 'runs the tests with -Tag' {
@@ -307,7 +316,8 @@ Describe 'c' { It 'three' { [System.IO.File]::Exists("$TestDrive/a") | Should -B
         }
 
         It 'reports what Set-ItResult says' {
-            $run = Invoke-Sample -Text "Describe 'a' { It 'one' { Set-ItResult -Skipped -Because 'of that'; throw 'x' }; It 'two' { Set-ItResult -Inconclusive } }"
+            $tests = "It 'one' { Set-ItResult -Skipped -Because 'of that'; throw 'x' }; It 'two' { Set-ItResult -Inconclusive }"
+            $run = Invoke-Sample -Text "Describe 'a' { $tests }"
             Get-Summary $run | Should -Be 'a one: Skipped', 'a two: Inconclusive'
             $run.Results[0].Message | Should -Be 'of that'
             $run.Code | Should -Be 1

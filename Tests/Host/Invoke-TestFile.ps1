@@ -109,7 +109,8 @@ $private:lines = @(
             File = [string]$result.File; Line = [int]$result.Line; Name = [string]$result.Name; Outcome = [string]$result.Outcome
             Milliseconds = [double]$result.Duration.TotalMilliseconds; Message = [string]$result.Message
         }
-        [System.Text.Json.JsonSerializer]::Serialize($record, [System.Collections.IDictionary], [System.Text.Json.JsonSerializerOptions]$null)
+        $private:jsonOptions = [System.Text.Json.JsonSerializerOptions]::Default
+        [System.Text.Json.JsonSerializer]::Serialize($record, [System.Collections.IDictionary], $jsonOptions)
     }
 )
 if ($settings.ResultPath) { [System.IO.File]::WriteAllLines($settings.ResultPath, [string[]]$lines) }

@@ -168,7 +168,8 @@ function Describe {
         [AllowNull()] [AllowEmptyCollection()] [Alias('TestCases')] $ForEach
     )
 
-    Add-Item -Kind 'Block' -Name $Name -Body $Fixture -Tag $Tag -Skip $Skip -HasData $PSBoundParameters.ContainsKey('ForEach') -Data $ForEach -Position $MyInvocation
+    $hasData = $PSBoundParameters.ContainsKey('ForEach')
+    Add-Item -Kind 'Block' -Name $Name -Body $Fixture -Tag $Tag -Skip $Skip -HasData $hasData -Data $ForEach -Position $MyInvocation
 }
 
 function Context {
@@ -185,7 +186,8 @@ function Context {
         [AllowNull()] [AllowEmptyCollection()] [Alias('TestCases')] $ForEach
     )
 
-    Add-Item -Kind 'Block' -Name $Name -Body $Fixture -Tag $Tag -Skip $Skip -HasData $PSBoundParameters.ContainsKey('ForEach') -Data $ForEach -Position $MyInvocation
+    $hasData = $PSBoundParameters.ContainsKey('ForEach')
+    Add-Item -Kind 'Block' -Name $Name -Body $Fixture -Tag $Tag -Skip $Skip -HasData $hasData -Data $ForEach -Position $MyInvocation
 }
 
 function It {
@@ -202,7 +204,8 @@ function It {
         [AllowNull()] [AllowEmptyCollection()] [Alias('TestCases')] $ForEach
     )
 
-    Add-Item -Kind 'It' -Name $Name -Body $Test -Tag $Tag -Skip $Skip -HasData $PSBoundParameters.ContainsKey('ForEach') -Data $ForEach -Position $MyInvocation
+    $hasData = $PSBoundParameters.ContainsKey('ForEach')
+    Add-Item -Kind 'It' -Name $Name -Body $Test -Tag $Tag -Skip $Skip -HasData $hasData -Data $ForEach -Position $MyInvocation
 }
 
 function Add-Hook {
@@ -383,8 +386,9 @@ function Get-Complaint {
         'BeExactly' { (Test-Same -Actual $Actual -Expected $Expected -CaseSensitive $true), "be exactly $wanted" }
         'BeNullOrEmpty' {
             $single = if ($Actual -is [array] -and $Actual.Count -eq 1) { $Actual[0] } else { $Actual }
-            $none = $null -eq $single -or ($single -is [string] -and $single.Length -eq 0) -or (($single -is [array] -or $single -is [System.Collections.IDictionary]) -and $single.Count -eq 0)
-            [bool]$none, 'be null or empty'
+            $isCollection = $single -is [array] -or $single -is [System.Collections.IDictionary]
+            $isEmpty = ($single -is [string] -and $single.Length -eq 0) -or ($isCollection -and $single.Count -eq 0)
+            ($null -eq $single -or $isEmpty), 'be null or empty'
         }
         'BeTrue' { [bool]$Actual, 'be true' }
         'BeFalse' { (-not $Actual), 'be false' }
@@ -455,7 +459,8 @@ function Should {
             if ($operator -eq 'Throw') {
                 if ($hasExpected) { $ExpectedMessage = $ExpectedValue }
                 $block = if ($values.Count -gt 0) { $values[0] } else { $null }
-                $result = Invoke-ThrowAssertion -Block $block -Negate $Not -Message $ExpectedMessage -ErrorId $ErrorId -ExceptionType $ExceptionType
+                $expectation = @{ Negate = $Not; Message = $ExpectedMessage; ErrorId = $ErrorId; ExceptionType = $ExceptionType }
+                $result = Invoke-ThrowAssertion -Block $block @expectation
                 $result.Complaint
             }
             elseif ($values.Count -eq 0) {
@@ -498,9 +503,8 @@ function Get-Failure {
     $lines = @(
         if ($During) { "$During failed: $($Record.Exception.Message)" } else { $Record.Exception.Message }
         if ($where.Count -gt 0) { $where[0].Trim() }
-        if ($Record.FullyQualifiedErrorId -notmatch 'PesterAssertionFailed' -and $Record.FullyQualifiedErrorId -ne $Record.Exception.Message) {
-            "($($Record.FullyQualifiedErrorId))"
-        }
+        $id = $Record.FullyQualifiedErrorId
+        if ($id -notmatch 'PesterAssertionFailed' -and $id -ne $Record.Exception.Message) { "($id)" }
     )
     $lines -join "`n"
 }

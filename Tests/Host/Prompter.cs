@@ -130,7 +130,8 @@ internal sealed class Prompter(bool nonInteractive)
 
             for (var i = 0; i < labels.Length; i++)
             {
-                if (answer.Equals(keys[i], StringComparison.OrdinalIgnoreCase) || answer.Equals(labels[i], StringComparison.OrdinalIgnoreCase))
+                if (answer.Equals(keys[i], StringComparison.OrdinalIgnoreCase)
+                    || answer.Equals(labels[i], StringComparison.OrdinalIgnoreCase))
                 {
                     return i;
                 }

@@ -25,7 +25,8 @@ internal sealed class ShellUserInterface(Prompter prompter) : PSHostUserInterfac
     public override bool SupportsVirtualTerminal => _outputIsTerminal;
 
     private static bool IsCapable =>
-        Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb") && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
+        Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb")
+        && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
 
     public override string ReadLine() => prompter.ReadLine("");
 
@@ -47,7 +48,12 @@ internal sealed class ShellUserInterface(Prompter prompter) : PSHostUserInterfac
         throw new NotSupportedException("This host asks for no credentials. Make one: [PSCredential]::new($user, $secureString).");
 
     public override PSCredential PromptForCredential(
-        string caption, string message, string userName, string targetName, PSCredentialTypes allowedCredentialTypes, PSCredentialUIOptions options) =>
+        string caption,
+        string message,
+        string userName,
+        string targetName,
+        PSCredentialTypes allowedCredentialTypes,
+        PSCredentialUIOptions options) =>
         PromptForCredential(caption, message, userName, targetName);
 
     public override void Write(string value)

@@ -60,7 +60,9 @@ public sealed class PesterTests
                 break;
             default:
                 ShowOutput(path, file);
-                Assert.Fail(result is null ? $"{path}: the test has no result. {file.End}" : $"{path}:{result.Line}: {result.Outcome}: {result.Message} {file.End}");
+                Assert.Fail(result is null
+                    ? $"{path}: the test has no result. {file.End}"
+                    : $"{path}:{result.Line}: {result.Outcome}: {result.Message} {file.End}");
                 break;
         }
     }
