@@ -21,8 +21,7 @@ Describe 'The module in a shell' {
         }
 
         Import-Module $manifest
-        (Get-ProcessLedger).Threads | Should -Be $base.Threads
-        (Get-ProcessLedger).Descriptors | Should -BeLessOrEqual $base.Descriptors
+        Wait-ProcessLedger -Base $base
     }
 
     It 'stops its servers when it is imported by force' {

@@ -159,7 +159,6 @@ Describe 'Ten thousand connections' {
         $server.BytesReceived | Should -Be $status.sent
         $server.BytesSent | Should -Be $status.received
         $server.HandlerErrors | Should -Be 0
-        (Get-ProcessLedger).Threads | Should -Be 0
-        (Get-ProcessLedger).Descriptors | Should -BeLessOrEqual $before.Descriptors
+        Wait-ProcessLedger -Base $before
     }
 }

@@ -14,8 +14,7 @@ AfterAll {
 Describe 'Start-C10kServer' {
     AfterEach {
         Get-C10kServer | Stop-C10kServer
-        (Get-ProcessLedger).Threads | Should -Be $base.Threads
-        (Get-ProcessLedger).Descriptors | Should -BeLessOrEqual $base.Descriptors
+        Wait-ProcessLedger -Base $base
     }
 
     It 'gives back a server that listens on a free port of loopback' {
@@ -60,9 +59,10 @@ Describe 'Start-C10kServer' {
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
         try {
             $client.ReceiveTimeout = 20000
+            $stream = $client.GetStream()
             $client.Client.Send([System.Text.Encoding]::ASCII.GetBytes($Sent)) | Should -Be $Sent.Length
             $client.Client.Shutdown('Send')
-            [System.IO.StreamReader]::new([System.Net.Sockets.NetworkStream]::new($client.Client)).ReadToEnd() | Should -BeExactly $Answer
+            [System.IO.StreamReader]::new($stream).ReadToEnd() | Should -BeExactly $Answer
         } finally {
             $client.Dispose()
         }
@@ -244,8 +244,7 @@ Describe 'Stop-C10kServer' {
         Stop-C10kServer -Id $b.Id
         Get-C10kServer c | Stop-C10kServer
         Get-C10kServer | Should -BeNullOrEmpty
-        (Get-ProcessLedger).Threads | Should -Be $base.Threads
-        (Get-ProcessLedger).Descriptors | Should -BeLessOrEqual $base.Descriptors
+        Wait-ProcessLedger -Base $base
     }
 
     It 'leaves an object that is readable, with its last counters' {

@@ -142,6 +142,20 @@ function Get-ProcessLedger {
     @{ Descriptors = $descriptors; Threads = $threads }
 }
 
+function Wait-ProcessLedger {
+    <#
+    .SYNOPSIS
+        Waits until descriptors and threads are back at a base line: a thread that has ended stays in /proc for a moment.
+    #>
+    [CmdletBinding()]
+    param([Parameter(Mandatory)] [hashtable] $Base)
+
+    Wait-Until -Because "descriptors at $($Base.Descriptors), threads at $($Base.Threads)" -Condition {
+        $now = Get-ProcessLedger
+        $now.Threads -le $Base.Threads -and $now.Descriptors -le $Base.Descriptors
+    }
+}
+
 function Get-ResidentMemory {
     <#
     .SYNOPSIS
@@ -155,4 +169,4 @@ function Get-ResidentMemory {
     1024 * [long]$kib
 }
 
-Export-ModuleMember -Function Open-TestClient, Read-TestClient, Invoke-TestClient, Close-TestClient, Wait-Until, Get-ProcessLedger, Get-ResidentMemory, Find-TestProgram
+Export-ModuleMember -Function Open-TestClient, Read-TestClient, Invoke-TestClient, Close-TestClient, Wait-Until, Get-ProcessLedger, Wait-ProcessLedger, Get-ResidentMemory, Find-TestProgram
