@@ -113,7 +113,7 @@ public class CloseTests
         {
             Received = (connection, _) =>
             {
-                connection.Write(new byte[6_000_000], (_, reason) => reasons.Add(reason));
+                connection.Write(new byte[8_000_000], (_, reason) => reasons.Add(reason));
                 connection.Abort();
                 connection.Abort();
                 connection.Close();
@@ -121,7 +121,7 @@ public class CloseTests
             },
         };
         using var fixture = new ServerFixture(handler);
-        using TestClient client = fixture.Connect();
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
         client.Send([1]);
         client.AssertReset();
         Eventually.Equal(1, () => handler.ClosedCount);

@@ -48,7 +48,7 @@ public class TimeoutTests
     public void A_peer_that_takes_no_output_is_reset_after_the_write_timeout()
     {
         CloseReason written = CloseReason.None;
-        var handler = new LambdaHandler { Opened = c => c.Write(new byte[6_000_000], (_, reason) => written = reason) };
+        var handler = new LambdaHandler { Opened = c => c.Write(new byte[8_000_000], (_, reason) => written = reason) };
         using var fixture = new ServerFixture(handler, options => options with { WriteTimeout = TimeSpan.FromMilliseconds(400) });
         using TestClient client = fixture.Connect(receiveBuffer: 4096);
         var watch = Stopwatch.StartNew();
@@ -66,7 +66,7 @@ public class TimeoutTests
         {
             Opened = static connection =>
             {
-                connection.Write(new byte[6_000_000]);
+                connection.Write(new byte[8_000_000]);
                 connection.Close();
             },
         };
