@@ -18,11 +18,11 @@ public sealed class Connection : ITimed
     private const int FlushBytesPerTurn = 256 * 1024;
     private const int CallbacksPerTurn = 64;
 
-    private readonly Worker _worker;
     private readonly ConnectionHandler _handler;
     private readonly ListeningSocket _acceptedBy;
     private readonly SockAddr _remote;
     private readonly long _started;
+    private Worker _worker;
     private SendQueue? _output;
     private Requests? _requests;
     private long _lastActivity;
@@ -34,7 +34,8 @@ public sealed class Connection : ITimed
     private CloseReason _reason;
     private Flags _flags;
 
-    internal Connection(Worker worker, long id, int fd, in SockAddr remote, ListeningSocket acceptedBy, ConnectionHandler handler)
+    internal Connection(
+        Worker worker, long id, int fd, in SockAddr remote, ListeningSocket acceptedBy, ConnectionHandler handler, bool countedByAddress)
     {
         _worker = worker;
         Id = id;
@@ -43,6 +44,7 @@ public sealed class Connection : ITimed
         _acceptedBy = acceptedBy;
         _handler = handler;
         _started = _lastActivity = worker.Now;
+        _flags = countedByAddress ? Flags.CountedByAddress : Flags.None;
     }
 
     [Flags]
@@ -51,6 +53,9 @@ public sealed class Connection : ITimed
         None = 0,
         PausedByHandler = 1 << 0,
         PausedByBackpressure = 1 << 1,
+        PausedByAdmin = 1 << 12,
+        CountedByAddress = 1 << 13,
+        Paused = PausedByHandler | PausedByBackpressure | PausedByAdmin,
 
         /// <summary>recv has returned 0.</summary>
         PeerEnded = 1 << 2,
@@ -101,7 +106,7 @@ public sealed class Connection : ITimed
     public int SendQueue => _output?.Length ?? 0;
 
     /// <summary>Reading is paused, by the handler, by an administrator or by backpressure.</summary>
-    public bool ReadPaused => (_flags & (Flags.PausedByHandler | Flags.PausedByBackpressure)) != 0;
+    public bool ReadPaused => (_flags & Flags.Paused) != 0;
 
     internal int Fd { get; }
 
@@ -234,17 +239,14 @@ public sealed class Connection : ITimed
     public void PauseReading()
     {
         CheckThread();
-        _flags |= Flags.PausedByHandler;
-        MarkChanged();
+        Pause(Flags.PausedByHandler);
     }
 
-    /// <summary>Receives again.</summary>
+    /// <summary>Receives again, unless an administrator or backpressure has paused it too.</summary>
     public void ResumeReading()
     {
         CheckThread();
-        _flags &= ~Flags.PausedByHandler;
-        MarkReady();
-        MarkChanged();
+        Resume(Flags.PausedByHandler);
     }
 
     /// <summary>After the registration with epoll.</summary>
@@ -358,6 +360,54 @@ public sealed class Connection : ITimed
         ScheduleDeadline();
     }
 
+    /// <summary>Reading pauses whatever the handler wants.</summary>
+    internal void PauseByAdmin() => Pause(Flags.PausedByAdmin);
+
+    internal void ResumeByAdmin() => Resume(Flags.PausedByAdmin);
+
+    /// <summary>The options have changed: what was reckoned with the old ones is reckoned again.</summary>
+    internal void Reconfigure()
+    {
+        if (_state != ConnectionState.Closed)
+        {
+            ScheduleDeadline();
+        }
+    }
+
+    /// <summary>
+    /// Leaves its worker, which has taken it out of its lists; on that one's thread. Afterwards it is the new worker's, and
+    /// nobody touches it before <see cref="Attach"/>.
+    /// </summary>
+    internal Migrant Detach(Worker newWorker)
+    {
+        Debug.Assert(_state != ConnectionState.Closed, "a closed connection stays to be reaped");
+        _worker.Timers.Cancel(this);
+        _flags &= ~(Flags.InReadyList | Flags.InSyncList);
+        byte[] output = _output?.TakeAll() ?? [];
+        _output = null;
+        _worker = newWorker;
+        return new Migrant(this, output);
+    }
+
+    /// <summary>For a migrant whose new worker turns out to be over.</summary>
+    internal void Assign(Worker worker) => _worker = worker;
+
+    /// <summary>On the new worker's thread, which has given it a slot. 0, or the errno of the registration.</summary>
+    internal int Attach(Epoll epoll, byte[] output)
+    {
+        if (output.Length > 0)
+        {
+            _output = new SendQueue(_worker.Buffers);
+            _output.Append(output);
+        }
+
+        Interest = WantedInterest();
+        int errno = epoll.Add(Fd, Interest, ConnectionTable.Token(this));
+        ScheduleDeadline();
+        MarkReady();
+        return errno;
+    }
+
     /// <summary>Begins the close that <see cref="Close"/> describes.</summary>
     internal void BeginClose(CloseReason reason)
     {
@@ -441,15 +491,33 @@ public sealed class Connection : ITimed
     };
 
     /// <summary>The last act before the descriptor is closed: buffers go back, and a reset is made sure of where one is due.</summary>
-    internal void Release()
+    internal void Release(AddressLimiter addresses)
     {
         Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
         _output?.Clear();
         _requests?.Discard();
+        if ((_flags & Flags.CountedByAddress) != 0)
+        {
+            addresses.Release(_remote);
+        }
+
         if ((_flags & Flags.ResetOnClose) != 0)
         {
             Sockets.ResetOnClose(Fd);
         }
+    }
+
+    private void Pause(Flags why)
+    {
+        _flags |= why;
+        MarkChanged();
+    }
+
+    private void Resume(Flags why)
+    {
+        _flags &= ~why;
+        MarkReady();
+        MarkChanged();
     }
 
     private uint WantedInterest() =>
@@ -868,7 +936,7 @@ public sealed class Connection : ITimed
         BeginClose(CloseReason.HandlerError);
     }
 
-    private void FailSocket(int errno)
+    internal void FailSocket(int errno)
     {
         // EPIPE is a reset whose RST was consumed earlier (pitfall 13); no error at all with HUP likewise.
         bool reset = errno is Errno.ECONNRESET or Errno.EPIPE or 0;

@@ -8,9 +8,9 @@ internal static unsafe class Descriptors
     // For the shell's own files, pipes and assemblies while a server is full.
     private const int Reserve = 64;
 
-    /// <summary>The connections that the process can hold besides what is open now.</summary>
+    /// <summary>The connections that the process can hold besides what is open now, and with those that the server has already.</summary>
     /// <exception cref="ServerStartException">The options ask for more.</exception>
-    internal static int ConnectionLimit(ServerOptions options)
+    internal static int ConnectionLimit(ServerOptions options, int connections = 0)
     {
         const int NoFile = 7;
         ulong* limits = stackalloc ulong[2];
@@ -21,7 +21,7 @@ internal static unsafe class Descriptors
 
         int limit = (int)Math.Min(limits[0], int.MaxValue);
         int open = Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
-        int free = limit - open - Reserve;
+        int free = limit - open - Reserve + connections;
         if (free < 1 || options.MaxConnections > free)
         {
             string wanted = options.MaxConnections == 0 ? "any connection" : $"{options.MaxConnections} connections";

@@ -24,20 +24,21 @@ internal sealed unsafe class Listener : IDisposable
     private const ulong WakeToken = ulong.MaxValue;
 
     private readonly Server _server;
-    private readonly ServerOptions _options;
-    private readonly IReadOnlyList<Worker> _workers;
     private readonly List<ListeningSocket> _sockets = [];
     private readonly Epoll _epoll;
     private readonly Descriptor _wake;
     private readonly RateSampler _rates = new(Clock.Now);
+    private readonly AcceptRateLimiter _rateLimiter = new(Clock.Now);
     private readonly Thread _thread;
-    private readonly int _connectionLimit;
     private long _accepted;
     private long _rejected;
     private long _errors;
     private int _peak;
-    private uint _nextWorker;
     private volatile bool _stopping;
+    private volatile bool _suspended;
+    private volatile bool _draining;
+    private bool _drained;
+    private uint _interest = Epoll.In;
     private long _pausedUntil;
     private long _nextLogAt;
     private long _errorsLogged;
@@ -45,21 +46,19 @@ internal sealed unsafe class Listener : IDisposable
 
     /// <summary>Binds and listens, so that whoever starts a server can connect to it at once.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
-    internal Listener(Server server, IReadOnlyList<Worker> workers, int connectionLimit)
+    internal Listener(Server server)
     {
         _server = server;
-        _options = server.Options;
-        _workers = workers;
-        _connectionLimit = connectionLimit;
-        _epoll = new Epoll(_options.Addresses.Count + 1);
+        ServerOptions options = server.Options;
+        _epoll = new Epoll(options.Addresses.Count + 1);
         try
         {
             _wake = EventFd.Open();
             Register(_wake.Fd, Epoll.In | Epoll.EdgeTriggered, WakeToken);
-            int port = _options.Port;
-            foreach (System.Net.IPAddress address in _options.Addresses)
+            int port = options.Port;
+            foreach (System.Net.IPAddress address in options.Addresses)
             {
-                var socket = ListeningSocket.Open(address, port, _options.Backlog, _options.NoDelay);
+                var socket = ListeningSocket.Open(address, port, options);
                 _sockets.Add(socket);
 
                 // Port 0 is one free port, and the same one on all addresses.
@@ -74,7 +73,7 @@ internal sealed unsafe class Listener : IDisposable
         }
 
         EndPoints = [.. _sockets.Select(socket => socket.EndPoint)];
-        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {_options.Name} accept" };
+        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {options.Name} accept" };
     }
 
     internal IReadOnlyList<System.Net.IPEndPoint> EndPoints { get; }
@@ -93,10 +92,55 @@ internal sealed unsafe class Listener : IDisposable
 
     internal void Start() => _thread.Start();
 
+    /// <summary>From any thread: accepting pauses; connects wait in the kernel's queue.</summary>
+    internal void Suspend()
+    {
+        _suspended = true;
+        Wake();
+    }
+
+    /// <summary>From any thread.</summary>
+    internal void Resume()
+    {
+        _suspended = false;
+        Wake();
+    }
+
+    /// <summary>From any thread: what is in the kernel's queue is still accepted, then the sockets are closed for good.</summary>
+    internal void BeginDrain()
+    {
+        _draining = true;
+        Wake();
+    }
+
     /// <summary>From any thread: the loop ends, its sockets are closed. Connects in the kernel's queue are reset by it.</summary>
     internal void BeginStop()
     {
         _stopping = true;
+        Wake();
+    }
+
+    internal bool Join(TimeSpan timeout) => (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(timeout);
+
+    public void Dispose()
+    {
+        CloseSockets();
+        _wake?.Dispose();
+        _epoll.Dispose();
+    }
+
+    private void CloseSockets()
+    {
+        foreach (ListeningSocket socket in _sockets)
+        {
+            socket.Dispose();
+        }
+
+        _sockets.Clear();
+    }
+
+    private void Wake()
+    {
         try
         {
             EventFd.Signal(_wake);
@@ -105,19 +149,6 @@ internal sealed unsafe class Listener : IDisposable
         {
             // It has ended by itself.
         }
-    }
-
-    internal bool Join(TimeSpan timeout) => (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(timeout);
-
-    public void Dispose()
-    {
-        foreach (ListeningSocket socket in _sockets)
-        {
-            socket.Dispose();
-        }
-
-        _wake?.Dispose();
-        _epoll.Dispose();
     }
 
     private void Register(int fd, uint interest, ulong token)
@@ -171,25 +202,79 @@ internal sealed unsafe class Listener : IDisposable
         if (_pausedUntil != 0 && now >= _pausedUntil)
         {
             _pausedUntil = 0;
-            SetInterest(Epoll.In);
         }
 
+        if (_draining)
+        {
+            Drain(now);
+        }
+
+        SyncInterest();
         for (int i = 0; i < n && !_stopping; i++)
         {
             _ = _epoll.Event(i, out ulong token);
-            if (token != WakeToken && _pausedUntil == 0)
+            if (token < (ulong)_sockets.Count && _interest != 0)
             {
                 AcceptFrom(_sockets[(int)token], now);
             }
         }
+
+        SyncInterest();
     }
 
-    private void AcceptFrom(ListeningSocket socket, long now)
+    // Level-triggered: while accepting pauses, readiness is not asked for, or the loop would spin.
+    private void SyncInterest()
+    {
+        uint wanted = _suspended || _pausedUntil != 0 ? 0 : Epoll.In;
+        if (wanted == _interest)
+        {
+            return;
+        }
+
+        _interest = wanted;
+        for (int i = 0; i < _sockets.Count; i++)
+        {
+            int errno = _epoll.Modify(_sockets[i].Fd, wanted, (ulong)i);
+            if (errno != 0)
+            {
+                throw new EngineException("epoll_ctl", errno);
+            }
+        }
+    }
+
+    private void Drain(long now)
+    {
+        if (_drained)
+        {
+            return;
+        }
+
+        // Their clients have been told that they are connected. No more than the queue can hold: a flood must not put the end off.
+        foreach (ListeningSocket socket in _sockets)
+        {
+            for (int left = _server.EffectiveBacklog; left > 0 && AcceptFrom(socket, now); left -= AcceptsPerTurn)
+            {
+            }
+        }
+
+        _drained = true;
+        CloseSockets();
+    }
+
+    /// <summary>True when there may be more.</summary>
+    private bool AcceptFrom(ListeningSocket socket, long now)
     {
         byte* address = stackalloc byte[SockAddr.MaxLength];
         int fd = socket.Fd;
+        int perSecond = _server.Options.AcceptRate;
         for (int i = 0; i < AcceptsPerTurn && !_stopping; i++)
         {
+            if (perSecond > 0 && _rateLimiter.Take(perSecond, now) is > 0 and var wait)
+            {
+                _pausedUntil = now + wait;
+                return false;
+            }
+
             // The address comes with the connection: getpeername fails when the peer has reset meanwhile (pitfall 17).
             uint length = SockAddr.MaxLength;
             int accepted = Libc.Accept4(fd, address, &length, Sockets.Nonblock | Sockets.Cloexec);
@@ -203,7 +288,7 @@ internal sealed unsafe class Listener : IDisposable
             switch (AcceptErrors.Outcome(errno))
             {
                 case AcceptOutcome.Drained:
-                    return;
+                    return false;
                 case AcceptOutcome.Again:
                     break;
                 case AcceptOutcome.Skip:
@@ -211,30 +296,31 @@ internal sealed unsafe class Listener : IDisposable
                     break;
                 case AcceptOutcome.Pause:
                     CountError(errno, now);
-                    SetInterest(0);
                     _pausedUntil = now + PauseMilliseconds;
-                    return;
+                    return false;
                 default:
                     throw new EngineException("accept4", errno);
             }
         }
+
+        return true;
     }
 
     private void Deal(int fd, in SockAddr remote, ListeningSocket socket)
     {
+        ServerOptions options = _server.Options;
         long accepted = _accepted + 1;
         long open = accepted - _server.Closed;
-        if (open > _connectionLimit)
+        if (open > _server.ConnectionLimit)
         {
-            // A reset says at once what a silent close would leave the client to guess.
-            Sockets.ResetOnClose(fd);
-            _ = Libc.Close(fd);
-            Volatile.Write(ref _rejected, _rejected + 1);
-            if (_server.Log.IsEnabled(LogLevel.Debug))
-            {
-                _server.Log.ConnectionRejected(_options.Name, remote.ToEndPoint(), _connectionLimit);
-            }
+            Reject(fd, remote, _server.ConnectionLimit);
+            return;
+        }
 
+        bool perAddress = options.MaxConnectionsPerAddress > 0;
+        if (perAddress && !_server.Addresses.TryTake(remote, options.MaxConnectionsPerAddress))
+        {
+            Reject(fd, remote, options.MaxConnectionsPerAddress);
             return;
         }
 
@@ -245,12 +331,34 @@ internal sealed unsafe class Listener : IDisposable
             Volatile.Write(ref _peak, (int)open);
         }
 
-        // Unsigned: a signed counter overflows into a negative index (pitfall 24).
-        Worker worker = _workers[(int)(_nextWorker++ % (uint)_workers.Count)];
-        if (!worker.Post(new Command(CommandKind.Adopt, fd, remote, socket)))
+        var command = new Command(CommandKind.Adopt, fd, remote, socket, perAddress ? 1 : 0);
+        while (_server.Workers.Next() is { } worker)
         {
-            _ = Libc.Close(fd);
-            Volatile.Write(ref _accepted, _accepted - 1);
+            if (worker.Post(command))
+            {
+                return;
+            }
+
+            // A resize has just sent that one away: the next look finds another. A server that ends has none that takes it.
+            if (_stopping)
+            {
+                break;
+            }
+        }
+
+        _ = Libc.Close(fd);
+        Volatile.Write(ref _accepted, _accepted - 1);
+    }
+
+    // A reset says at once what a silent close would leave the client to guess.
+    private void Reject(int fd, in SockAddr remote, int limit)
+    {
+        Sockets.ResetOnClose(fd);
+        _ = Libc.Close(fd);
+        Volatile.Write(ref _rejected, _rejected + 1);
+        if (_server.Log.IsEnabled(LogLevel.Debug))
+        {
+            _server.Log.ConnectionRejected(_server.Options.Name, remote.ToEndPoint(), limit);
         }
     }
 
@@ -260,20 +368,8 @@ internal sealed unsafe class Listener : IDisposable
         if (now >= _nextLogAt)
         {
             _nextLogAt = now + LogInterval;
-            _server.Log.AcceptFailed(_options.Name, Errno.Describe(errno), _errors - _errorsLogged);
+            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors - _errorsLogged);
             _errorsLogged = _errors;
-        }
-    }
-
-    private void SetInterest(uint interest)
-    {
-        for (int i = 0; i < _sockets.Count; i++)
-        {
-            int errno = _epoll.Modify(_sockets[i].Fd, interest, (ulong)i);
-            if (errno != 0)
-            {
-                throw new EngineException("epoll_ctl", errno);
-            }
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
@@ -9,37 +8,58 @@ internal enum CommandKind
     /// <summary>Takes over an accepted descriptor.</summary>
     Adopt,
 
-    /// <summary>Closes or resets one connection, for a <see cref="CloseRequest"/>.</summary>
-    Close,
+    /// <summary>Takes over a connection from another worker, as a <see cref="Migrant"/>.</summary>
+    TakeOver,
+
+    /// <summary>Does something with one connection, for a <see cref="ConnectionRequest"/>.</summary>
+    Act,
 
     /// <summary>Makes the next portion of rows, for a <see cref="ConnectionWalk"/>.</summary>
     Walk,
 
-    /// <summary>Ends the loop.</summary>
+    /// <summary>Reads the server's options again.</summary>
+    Configure,
+
+    /// <summary>Gives all connections to other workers, and ends.</summary>
+    Retire,
+
+    /// <summary>Ends, and all connections with it.</summary>
     Stop,
 }
 
 /// <param name="Kind">What to do.</param>
 /// <param name="Fd">Adopt: the descriptor, owned by the command until a worker has taken it.</param>
 /// <param name="Remote">Adopt: the peer's address.</param>
-/// <param name="Subject">Adopt: the listening socket. Close, Walk: the request. Stop: nothing.</param>
+/// <param name="Subject">Adopt: the listening socket. TakeOver: the migrant. Act, Walk: the request.</param>
 /// <param name="Number">Walk: the slot to go on from. Stop: 1 for resets.</param>
 internal readonly record struct Command(CommandKind Kind, int Fd = -1, SockAddr Remote = default, object? Subject = null, int Number = 0);
 
 /// <summary>
-/// The only door into a worker from outside: many producers, one consumer, and an eventfd that wakes the consumer. Posts made
-/// while it is being woken share one signal (pitfall 35).
+/// The only door into a worker from outside: many producers, one consumer, and an eventfd that wakes the consumer. A lock and not
+/// a lock-free queue, as it is taken once a connection and once a turn at most, never for a message, and as under it a command can
+/// neither be lost with the end of the worker nor wait unseen: the flag that says "woken" and the queue change together
+/// (pitfall 34), and posts made before the consumer has looked share one signal (pitfall 35).
 /// </summary>
-/// <param name="decline">Disposes of a command that came too late, on whichever thread finds it.</param>
-internal sealed class Mailbox(Action<Command> decline) : IDisposable
+internal sealed class Mailbox : IDisposable
 {
-    private readonly ConcurrentQueue<Command> _queue = new();
+    private readonly Lock _lock = new();
     private readonly Descriptor _eventFd = EventFd.Open();
-    private int _signalled;
-    private volatile bool _closed;
+    private Queue<Command> _posted = new();
+    private Queue<Command> _taken = new();
+    private bool _signalled;
+    private bool _closed;
 
-    /// <summary>Commands that wait. From any thread.</summary>
-    internal int Count => _queue.Count;
+    /// <summary>Commands that wait. From any thread; those being worked off in this turn are not counted.</summary>
+    internal int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _posted.Count;
+            }
+        }
+    }
 
     /// <summary>For the consumer to register, edge-triggered: then the counter need not be read.</summary>
     internal int EventFdNumber => _eventFd.Fd;
@@ -47,61 +67,57 @@ internal sealed class Mailbox(Action<Command> decline) : IDisposable
     /// <summary>From any thread. False when the worker is over: the command was not taken, and what it owns is still the caller's.</summary>
     internal bool Post(in Command command)
     {
-        if (_closed)
+        lock (_lock)
         {
-            return false;
+            if (_closed)
+            {
+                return false;
+            }
+
+            _posted.Enqueue(command);
+            if (_signalled)
+            {
+                return true;
+            }
+
+            _signalled = true;
         }
 
-        _queue.Enqueue(command);
-
-        // A full fence: the command is in the queue before the flag is looked at. The consumer clears the flag, with a full fence,
-        // before it looks at the queue. So either it sees the command or this thread sees a cleared flag and signals
-        // (pitfall 34).
-        if (Interlocked.Exchange(ref _signalled, 1) == 0)
+        try
         {
-            try
-            {
-                EventFd.Signal(_eventFd);
-            }
-            catch (ObjectDisposedException) when (_closed)
-            {
-                // Nobody is left to be woken; the drain below sees to the command.
-            }
+            EventFd.Signal(_eventFd);
         }
-
-        if (_closed)
+        catch (ObjectDisposedException)
         {
-            Drain();
+            // The worker ended between the lock and here; it took the command from the queue when it closed it.
         }
 
         return true;
     }
 
-    /// <summary>On the consumer's thread, before it drains.</summary>
-    internal void ClearSignal() => Interlocked.Exchange(ref _signalled, 0);
+    /// <summary>On the consumer's thread. False when nothing waits: then the next post signals again.</summary>
+    internal bool TryTake(out Command command)
+    {
+        if (_taken.Count == 0)
+        {
+            lock (_lock)
+            {
+                _signalled = false;
+                (_posted, _taken) = (_taken, _posted);
+            }
+        }
 
-    internal bool TryTake(out Command command) => _queue.TryDequeue(out command);
+        return _taken.TryDequeue(out command);
+    }
 
-    internal bool IsEmpty => _queue.IsEmpty;
-
-    /// <summary>
-    /// On the consumer's thread: no further posts, and what is in the queue is declined. A post that is just under way either is
-    /// seen here or, after its fence, sees the flag and drains itself.
-    /// </summary>
+    /// <summary>On the consumer's thread: no further posts. What was posted is still to be taken.</summary>
     internal void Close()
     {
-        _closed = true;
-        Interlocked.MemoryBarrier();
-        Drain();
+        lock (_lock)
+        {
+            _closed = true;
+        }
     }
 
     public void Dispose() => _eventFd.Dispose();
-
-    private void Drain()
-    {
-        while (_queue.TryDequeue(out Command command))
-        {
-            decline(command);
-        }
-    }
 }

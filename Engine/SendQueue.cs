@@ -66,6 +66,21 @@ internal sealed class SendQueue(BufferPool pool)
         }
     }
 
+    /// <summary>All bytes, out of the pool's blocks: for a connection that leaves its worker.</summary>
+    internal byte[] TakeAll()
+    {
+        var bytes = new byte[Length];
+        for (int n = 0; n < bytes.Length;)
+        {
+            ReadOnlySpan<byte> head = Head;
+            head.CopyTo(bytes.AsSpan(n));
+            n += head.Length;
+            Advance(head.Length);
+        }
+
+        return bytes;
+    }
+
     /// <summary>Drops all.</summary>
     internal void Clear()
     {

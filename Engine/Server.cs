@@ -16,7 +16,7 @@ public sealed class Server : IDisposable
 
     private readonly Lock _lifecycle = new();
     private Listener? _listener;
-    private Worker[] _workers = [];
+    private volatile ServerOptions _options;
     private volatile ServerState _state;
     private volatile string? _lastError;
     private long _startedAt;
@@ -27,11 +27,12 @@ public sealed class Server : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        Options = options;
+        _options = options;
+        Workers = new WorkerPool(this);
     }
 
-    /// <summary>What it was made with.</summary>
-    public ServerOptions Options { get; }
+    /// <summary>What it was made with, or last given by <see cref="Reconfigure"/>.</summary>
+    public ServerOptions Options => _options;
 
     /// <summary>Where it is in its life.</summary>
     public ServerState State => _state;
@@ -108,7 +109,9 @@ public sealed class Server : IDisposable
 
     internal EventLog Log => Options.Log;
 
-    internal IReadOnlyList<Worker> Workers => _workers;
+    internal WorkerPool Workers { get; }
+
+    internal AddressLimiter Addresses { get; } = new();
 
     /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
@@ -123,27 +126,26 @@ public sealed class Server : IDisposable
             }
 
             ConnectionLimit = Descriptors.ConnectionLimit(Options);
-            var workers = new List<Worker>(Options.WorkerCount);
             try
             {
-                for (int i = 0; i < Options.WorkerCount; i++)
-                {
-                    workers.Add(new Worker(this, i));
-                }
-
-                _workers = [.. workers];
-                _listener = new Listener(this, _workers, ConnectionLimit);
+                Workers.Grow(Options.WorkerCount, start: false);
+                _listener = new Listener(this);
             }
-            catch (Exception e)
+            catch (EngineException e) when (e.Errno is Errno.EMFILE or Errno.ENFILE)
             {
-                workers.ForEach(static worker => worker.Dispose());
-                _workers = [];
-                throw e is EngineException { Errno: Errno.EMFILE or Errno.ENFILE } full ? ServerStartException.OutOfDescriptors(full.Errno) : e;
+                throw ServerStartException.OutOfDescriptors(e.Errno);
+            }
+            finally
+            {
+                if (_listener is null)
+                {
+                    Workers.Dispose();
+                }
             }
 
             _startedAt = Clock.Now;
             _state = ServerState.Running;
-            Array.ForEach(_workers, static worker => worker.Start());
+            Workers.Start();
             _listener.Start();
             LogStart();
         }
@@ -158,7 +160,7 @@ public sealed class Server : IDisposable
     /// <exception cref="InvalidOperationException">The caller is one of the engine's own threads, which cannot wait for itself.</exception>
     public void Stop(bool reset = false)
     {
-        if (_listener is { IsCurrent: true } || _workers.Any(static worker => worker.IsCurrent))
+        if (_listener is { IsCurrent: true } || Workers.IsCurrentThread())
         {
             throw new InvalidOperationException("A server cannot be stopped from a handler: its thread would wait for itself.");
         }
@@ -178,15 +180,15 @@ public sealed class Server : IDisposable
             // First the acceptor, and to its end: after that, no descriptor is on its way to a worker.
             _listener.BeginStop();
             long deadline = Clock.Now + JoinMilliseconds;
-            Join(_listener.Join, deadline, "the acceptor");
-            foreach (Worker worker in _workers)
+            if (!_listener.Join(TimeSpan.FromMilliseconds(JoinMilliseconds)))
             {
-                worker.Post(new Command(CommandKind.Stop, Number: reset ? 1 : 0));
+                Abandon("the acceptor");
             }
 
-            foreach (Worker worker in _workers)
+            Workers.Post(new Command(CommandKind.Stop, Number: reset ? 1 : 0));
+            foreach (Worker worker in Workers.Join(deadline))
             {
-                Join(worker.Join, deadline, $"worker {worker.Id}");
+                Abandon($"worker {worker.Id}");
             }
 
             End();
@@ -203,46 +205,157 @@ public sealed class Server : IDisposable
     public void Dispose() => Stop();
 
     /// <summary>A look at the workers.</summary>
-    public IReadOnlyList<WorkerInfo> GetWorkers() => [.. _workers.Select(static worker => worker.ToInfo())];
+    public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
 
     /// <summary>Begins a walk over the connections.</summary>
     public ConnectionWalk Walk(ConnectionFilter filter)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        return new ConnectionWalk(filter, _workers);
+        return new ConnectionWalk(filter, Workers.Current);
     }
 
     /// <summary>
-    /// Begins to close a connection, or resets it, and tells what it was like just after. False: there is no such connection any
+    /// Has a connection's worker do something with it, and tells what it was like just after. False: there is no such connection any
     /// more.
     /// </summary>
+    /// <param name="target">The connection.</param>
+    /// <param name="action">What to do.</param>
+    /// <param name="timeout">How long to wait for the worker.</param>
+    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
+    /// <param name="after">The connection just after.</param>
+    /// <param name="moveTo">The worker that is to have it, for <see cref="ConnectionAction.Move"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such worker to move to.</exception>
     /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public bool TryClose(
-        ConnectionRef target, bool reset, TimeSpan timeout, CancellationToken cancel, [NotNullWhen(true)] out ConnectionInfo? after)
+    public bool TryAct(
+        ConnectionRef target,
+        ConnectionAction action,
+        TimeSpan timeout,
+        CancellationToken cancel,
+        [NotNullWhen(true)] out ConnectionInfo? after,
+        int moveTo = -1)
     {
-        after = null;
-        if ((uint)target.Worker < (uint)_workers.Length)
+        Worker? heir = null;
+        if (action == ConnectionAction.Move)
         {
-            after = Ask(_workers[target.Worker])?.Wait(timeout, cancel);
-        }
-
-        if (after is null)
-        {
-            // Nobody where it was last seen: ask all others at once.
-            CloseRequest?[] requests = [.. _workers.Where(worker => worker.Id != target.Worker).Select(Ask)];
-            foreach (CloseRequest? request in requests)
+            IReadOnlyList<Worker> workers = Workers.Current;
+            if ((uint)moveTo >= (uint)workers.Count)
             {
-                after ??= request?.Wait(timeout, cancel);
+                throw new ArgumentOutOfRangeException(nameof(moveTo), moveTo, $"The workers are 0 to {workers.Count - 1}.");
             }
+
+            heir = workers[moveTo];
         }
 
+        after = Workers.Ask(target, action, heir, timeout, cancel);
         return after is not null;
+    }
 
-        CloseRequest? Ask(Worker worker)
+    /// <summary>Accepting pauses: connects wait in the kernel's queue, open connections go on.</summary>
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    public void Suspend()
+    {
+        lock (_lifecycle)
         {
-            var request = new CloseRequest(target, reset);
-            return worker.Post(new Command(CommandKind.Close, Subject: request)) ? request : null;
+            Require(ServerState.Running, ServerState.Suspended);
+            _listener!.Suspend();
+            _state = ServerState.Suspended;
+        }
+    }
+
+    /// <summary>Accepting goes on.</summary>
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    public void Resume()
+    {
+        lock (_lifecycle)
+        {
+            Require(ServerState.Running, ServerState.Suspended);
+            _listener!.Resume();
+            _state = ServerState.Running;
+        }
+    }
+
+    /// <summary>
+    /// Stops listening, once what is in the kernel's queue is accepted; connections may finish. Who drains watches
+    /// <see cref="ConnectionCount"/>, and stops the server when that is 0 or its patience is at an end.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended nor draining.</exception>
+    public void BeginDrain()
+    {
+        lock (_lifecycle)
+        {
+            Require(ServerState.Running, ServerState.Suspended, ServerState.Draining);
+            _listener!.BeginDrain();
+            _state = ServerState.Draining;
+        }
+    }
+
+    /// <summary>Waits while connections finish. False when some are left at the deadline.</summary>
+    /// <param name="timeout">How long they may take.</param>
+    /// <param name="progress">Told the number of connections left, ten times a second.</param>
+    /// <param name="cancel">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public bool WaitUntilDrained(TimeSpan timeout, IProgress<int>? progress, CancellationToken cancel)
+    {
+        long deadline = Clock.Add(Clock.Now, Clock.ToMilliseconds(timeout));
+        while (ConnectionCount is > 0 and var left)
+        {
+            progress?.Report(left);
+            if (Clock.Now >= deadline)
+            {
+                return false;
+            }
+
+            // A look now and then costs the workers nothing, which an event at each close would.
+            cancel.WaitHandle.WaitOne((int)Math.Min(100, Math.Max(1, deadline - Clock.Now)));
+            cancel.ThrowIfCancellationRequested();
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// Changes limits, timeouts, dispatch and the number of workers while it runs. Connections of a worker that leaves go to the
+    /// others, with their queued output and half-read requests.
+    /// </summary>
+    /// <returns>False when a worker that is to leave is held up by a handler: it leaves as soon as it can.</returns>
+    /// <exception cref="ArgumentException">An option is out of its range, or cannot be changed while the server runs.</exception>
+    /// <exception cref="ServerStartException">There are not enough descriptors; nothing has changed.</exception>
+    /// <exception cref="InvalidOperationException">The server is over, or has not begun.</exception>
+    public bool Reconfigure(ServerOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        if (Workers.IsCurrentThread())
+        {
+            throw new InvalidOperationException("A server cannot be changed from a handler: its thread would wait for itself.");
+        }
+
+        lock (_lifecycle)
+        {
+            Require(ServerState.Running, ServerState.Suspended, ServerState.Draining);
+            if (_options.FirstFixedDifference(options) is { } name)
+            {
+                throw new ArgumentException($"{name} cannot be changed while the server runs: stop it and start another.", name);
+            }
+
+            int limit = options.MaxConnections == _options.MaxConnections ? ConnectionLimit : Descriptors.ConnectionLimit(options, ConnectionCount);
+            if (options.WorkerCount > Workers.Count)
+            {
+                try
+                {
+                    Workers.Grow(options.WorkerCount, start: true);
+                }
+                catch (EngineException e) when (e.Errno is Errno.EMFILE or Errno.ENFILE)
+                {
+                    throw ServerStartException.OutOfDescriptors(e.Errno);
+                }
+            }
+
+            _options = options;
+            ConnectionLimit = limit;
+            Workers.Post(new Command(CommandKind.Configure));
+            return options.WorkerCount >= Workers.Count || Workers.Shrink(options.WorkerCount, TimeSpan.FromMilliseconds(JoinMilliseconds));
         }
     }
 
@@ -281,20 +394,22 @@ public sealed class Server : IDisposable
         Log.ServerFaulted(Options.Name, thread, exception);
         End();
         _listener?.BeginStop();
-        foreach (Worker worker in _workers)
-        {
-            worker.Post(new Command(CommandKind.Stop));
-        }
+        Workers.Post(new Command(CommandKind.Stop));
     }
 
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);
 
-    private void Join(Func<TimeSpan, bool> join, long deadline, string thread)
+    private void Abandon(string thread)
     {
-        if (!join(TimeSpan.FromMilliseconds(Math.Max(0, deadline - Clock.Now))))
+        _lastError = $"{thread} did not end: a handler blocks it";
+        Log.ThreadAbandoned(Options.Name, thread, JoinMilliseconds);
+    }
+
+    private void Require(params ReadOnlySpan<ServerState> states)
+    {
+        if (!states.Contains(_state))
         {
-            _lastError = $"{thread} did not end: a handler blocks it";
-            Log.ThreadAbandoned(Options.Name, thread, JoinMilliseconds);
+            throw new InvalidOperationException($"The server is {_state}.");
         }
     }
 
@@ -310,14 +425,5 @@ public sealed class Server : IDisposable
         Log.ServerStarted(Options.Name, string.Join(", ", EndPoints), Options.WorkerCount, ConnectionLimit, EffectiveBacklog);
     }
 
-    private long Sum(Func<Counters, long> counter)
-    {
-        long sum = 0;
-        foreach (Worker worker in _workers)
-        {
-            sum += counter(worker.Counters);
-        }
-
-        return sum;
-    }
+    private long Sum(Func<Counters, long> counter) => Workers.Sum(counter);
 }

@@ -28,6 +28,24 @@ public sealed record ServerOptions
     /// <summary>Connections open at a time; one more is reset. 0: as many as the process has descriptors for.</summary>
     public int MaxConnections { get; init; }
 
+    /// <summary>Connections that one remote address may have at a time; one more is reset. 0: no such limit.</summary>
+    public int MaxConnectionsPerAddress { get; init; }
+
+    /// <summary>Connections accepted a second; more wait in the kernel's queue. 0: no such limit.</summary>
+    public int AcceptRate { get; init; }
+
+    /// <summary>How new connections are dealt to the workers.</summary>
+    public DispatchMode Dispatch { get; init; }
+
+    /// <summary>A server on :: takes IPv4 connections too, and shows their addresses as IPv4.</summary>
+    public bool DualMode { get; init; }
+
+    /// <summary>TCP keep-alive: after so long without a sign of the peer it is probed, see tcp(7). Zero: none.</summary>
+    public TimeSpan KeepAliveTime { get; init; }
+
+    /// <summary>TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel gives the peer up. Zero: its default.</summary>
+    public TimeSpan UserTimeout { get; init; }
+
     /// <summary>A connection on which nothing moves for so long is closed. Zero: none.</summary>
     public TimeSpan IdleTimeout { get; init; }
 
@@ -70,6 +88,11 @@ public sealed record ServerOptions
         InRange(WorkerCount, 1, 256, nameof(WorkerCount));
         InRange(Backlog, 1, int.MaxValue, nameof(Backlog));
         InRange(MaxConnections, 0, int.MaxValue, nameof(MaxConnections));
+        InRange(MaxConnectionsPerAddress, 0, int.MaxValue, nameof(MaxConnectionsPerAddress));
+        InRange(AcceptRate, 0, int.MaxValue, nameof(AcceptRate));
+        InRange((int)Dispatch, 0, (int)DispatchMode.LeastLoaded, nameof(Dispatch));
+        InRange(KeepAliveTime, TimeSpan.Zero, nameof(KeepAliveTime));
+        InRange(UserTimeout, TimeSpan.Zero, TimeSpan.FromMilliseconds(int.MaxValue), nameof(UserTimeout));
         InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));
         InRange(MaxSendQueue, HighWaterMark, int.MaxValue, nameof(MaxSendQueue));
         InRange(MaxMessage, 1, Array.MaxLength / 2, nameof(MaxMessage));
@@ -88,9 +111,24 @@ public sealed record ServerOptions
         }
     }
 
-    private static void InRange(TimeSpan value, TimeSpan least, string name)
+    /// <summary>What a running server cannot take over from other options, or null where it can take all.</summary>
+    internal string? FirstFixedDifference(ServerOptions other) =>
+        Name != other.Name ? nameof(Name)
+        : !Addresses.SequenceEqual(other.Addresses) ? nameof(Addresses)
+        : Port != other.Port ? nameof(Port)
+        : Backlog != other.Backlog ? nameof(Backlog)
+        : DualMode != other.DualMode ? nameof(DualMode)
+        : NoDelay != other.NoDelay ? nameof(NoDelay)
+        : KeepAliveTime != other.KeepAliveTime ? nameof(KeepAliveTime)
+        : UserTimeout != other.UserTimeout ? nameof(UserTimeout)
+        : HandlerFactory != other.HandlerFactory ? nameof(HandlerFactory)
+        : Log != other.Log ? nameof(Log)
+        : null;
+
+    private static void InRange(TimeSpan value, TimeSpan least, string name) => InRange(value, least, TimeSpan.FromDays(365), name);
+
+    private static void InRange(TimeSpan value, TimeSpan least, TimeSpan most, string name)
     {
-        TimeSpan most = TimeSpan.FromDays(365);
         if (value < least || value > most)
         {
             throw new ArgumentOutOfRangeException(name, value, $"{name} must be from {least} to {most}.");

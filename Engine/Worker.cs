@@ -50,6 +50,7 @@ internal sealed unsafe class Worker : IDisposable
     private readonly List<Connection> _sync = [];
     private readonly List<Connection> _reap = [];
     private bool _mailboxPending;
+    private bool _retiring;
     private bool _stopping;
     private long _turnStarted;
     private int _managedThreadId;
@@ -60,19 +61,14 @@ internal sealed unsafe class Worker : IDisposable
     {
         _server = server;
         Id = id;
-        Options = server.Options;
-        IdleTimeout = Clock.ToMilliseconds(Options.IdleTimeout);
-        LingerTimeout = Clock.ToMilliseconds(Options.LingerTimeout);
-        WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
-        StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
-        HighWaterMark = Options.HighWaterMark;
+        ReadOptions();
         Now = Clock.Now;
         Timers = new TimerWheel(Now);
         Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
         _epoll = new Epoll(EventsPerTurn);
         try
         {
-            _mailbox = new Mailbox(Decline);
+            _mailbox = new Mailbox();
             int errno = _epoll.Add(_mailbox.EventFdNumber, Epoll.In | Epoll.EdgeTriggered, MailboxToken);
             if (errno != 0)
             {
@@ -90,19 +86,20 @@ internal sealed unsafe class Worker : IDisposable
 
     internal int Id { get; }
 
-    internal ServerOptions Options { get; }
+    /// <summary>The server's, as this worker has last read them.</summary>
+    internal ServerOptions Options { get; private set; }
 
-    // The options that the loop looks at, in milliseconds; Clock.Never for none.
-    internal long IdleTimeout { get; }
+    // Those that the loop looks at, in milliseconds; Clock.Never for none.
+    internal long IdleTimeout { get; private set; }
 
-    internal long LingerTimeout { get; }
+    internal long LingerTimeout { get; private set; }
 
-    internal long WriteTimeout { get; }
+    internal long WriteTimeout { get; private set; }
 
     /// <summary>How often a connection with output outstanding is asked whether its peer takes any.</summary>
-    internal long StallLookInterval { get; }
+    internal long StallLookInterval { get; private set; }
 
-    internal int HighWaterMark { get; }
+    internal int HighWaterMark { get; private set; }
 
     /// <summary>Milliseconds; read once a turn.</summary>
     internal long Now { get; private set; }
@@ -121,6 +118,9 @@ internal sealed unsafe class Worker : IDisposable
 
     /// <summary>Whether the calling thread is this worker's. From any thread.</summary>
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
+
+    /// <summary>Connections that it has or will have in a moment. From any thread.</summary>
+    internal int Load => _table.Count + _mailbox.Count;
 
     internal void Start() => _thread.Start();
 
@@ -209,6 +209,10 @@ internal sealed unsafe class Worker : IDisposable
         RunCallbacks();
         SyncInterest();
         Reap();
+        if (_retiring)
+        {
+            HandOver();
+        }
     }
 
     private int Wait()
@@ -259,13 +263,16 @@ internal sealed unsafe class Worker : IDisposable
             return;
         }
 
-        _mailbox.ClearSignal();
-        for (int i = 0; i < CommandsPerTurn && _mailbox.TryTake(out Command command); i++)
+        for (int i = 0; i < CommandsPerTurn; i++)
         {
+            if (!_mailbox.TryTake(out Command command))
+            {
+                _mailboxPending = false;
+                return;
+            }
+
             Obey(command);
         }
-
-        _mailboxPending = !_mailbox.IsEmpty;
     }
 
     private void Obey(in Command command)
@@ -275,11 +282,20 @@ internal sealed unsafe class Worker : IDisposable
             case CommandKind.Adopt:
                 Adopt(command);
                 break;
-            case CommandKind.Close:
-                Close((CloseRequest)command.Subject!);
+            case CommandKind.TakeOver:
+                TakeOver((Migrant)command.Subject!);
+                break;
+            case CommandKind.Act:
+                Act((ConnectionRequest)command.Subject!);
                 break;
             case CommandKind.Walk:
                 Walk((ConnectionWalk)command.Subject!, command.Number);
+                break;
+            case CommandKind.Configure:
+                Configure();
+                break;
+            case CommandKind.Retire:
+                _retiring = true;
                 break;
             case CommandKind.Stop:
                 Stop(reset: command.Number != 0);
@@ -301,11 +317,11 @@ internal sealed unsafe class Worker : IDisposable
         {
             Counters.HandlerErrors++;
             _server.OnHandlerFactoryError(e);
-            Refuse(command.Fd);
+            Refuse(command);
             return;
         }
 
-        var connection = new Connection(this, id, command.Fd, command.Remote, (ListeningSocket)command.Subject!, handler);
+        var connection = new Connection(this, id, command.Fd, command.Remote, (ListeningSocket)command.Subject!, handler, command.Number != 0);
         _table.Add(connection);
         int errno = _epoll.Add(command.Fd, Epoll.In | Epoll.RdHup, ConnectionTable.Token(connection));
         if (errno != 0)
@@ -313,7 +329,7 @@ internal sealed unsafe class Worker : IDisposable
             _table.Remove(connection);
             Counters.AdoptErrors++;
             _server.OnAdoptError(errno);
-            Refuse(command.Fd);
+            Refuse(command);
             return;
         }
 
@@ -326,16 +342,20 @@ internal sealed unsafe class Worker : IDisposable
         connection.Open();
     }
 
-    // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence. On any thread,
-    // see Decline.
-    private void Refuse(int fd)
+    // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence.
+    private void Refuse(in Command command)
     {
-        Sockets.ResetOnClose(fd);
-        _ = Libc.Close(fd);
-        Interlocked.Increment(ref Counters.Closed);
+        if (command.Number != 0)
+        {
+            _server.Addresses.Release(command.Remote);
+        }
+
+        Sockets.ResetOnClose(command.Fd);
+        _ = Libc.Close(command.Fd);
+        Counters.Closed++;
     }
 
-    private void Close(CloseRequest request)
+    private void Act(ConnectionRequest request)
     {
         Connection? connection = _table.Find(request.Target.Id, request.Target.Slot);
         if (connection is null || connection.State == ConnectionState.Closed)
@@ -344,16 +364,109 @@ internal sealed unsafe class Worker : IDisposable
             return;
         }
 
-        if (request.Reset)
+        switch (request.Action)
         {
-            connection.Abort(CloseReason.AdminClosed);
-        }
-        else
-        {
-            connection.BeginClose(CloseReason.AdminClosed);
+            case ConnectionAction.Look:
+                break;
+            case ConnectionAction.Close:
+                connection.BeginClose(CloseReason.AdminClosed);
+                break;
+            case ConnectionAction.Reset:
+                connection.Abort(CloseReason.AdminClosed);
+                break;
+            case ConnectionAction.PauseReading:
+                connection.PauseByAdmin();
+                break;
+            case ConnectionAction.ResumeReading:
+                connection.ResumeByAdmin();
+                break;
+            case ConnectionAction.Move:
+                // The row first: afterwards the connection is another thread's.
+                ConnectionInfo row = connection.ToInfo();
+                bool moved = Move(connection, request.MoveTo!);
+                request.Answer(moved ? row with { Worker = request.MoveTo!.Id, Slot = -1 } : row);
+                return;
+            default:
+                throw new UnreachableException();
         }
 
         request.Answer(connection.ToInfo());
+    }
+
+    /// <summary>Gives a connection away, with all that belongs to it. False when the other worker is over: it stays then.</summary>
+    private bool Move(Connection connection, Worker to)
+    {
+        if (to == this)
+        {
+            return true;
+        }
+
+        // Out of every list of this thread before another thread may touch it.
+        int errno = _epoll.Delete(connection.Fd);
+        Debug.Assert(errno == 0, "an open connection is registered");
+        _table.Remove(connection);
+        _sync.Remove(connection);
+        if (_ready.Contains(connection))
+        {
+            _ready = new Queue<Connection>(_ready.Where(other => other != connection));
+        }
+
+        Migrant migrant = connection.Detach(to);
+        _server.Workers.OnMoveBegun();
+        if (to.Post(new Command(CommandKind.TakeOver, Subject: migrant)))
+        {
+            return true;
+        }
+
+        connection.Assign(this);
+        TakeOver(migrant);
+        return false;
+    }
+
+    private void TakeOver(Migrant migrant)
+    {
+        Connection connection = migrant.Connection;
+        _table.Add(connection);
+        _server.Workers.OnMoveEnded();
+        int errno = connection.Attach(_epoll, migrant.Output);
+        if (errno != 0)
+        {
+            connection.FailSocket(errno);
+        }
+    }
+
+    /// <summary>Retiring: connections go to the workers that stay; with the last one this one ends.</summary>
+    private void HandOver()
+    {
+        for (int slot = 0; slot < _table.Capacity && _table.Count > 0; slot++)
+        {
+            if (_table.At(slot) is { State: not ConnectionState.Closed } connection && _server.Workers.Next() is { } heir && heir != this)
+            {
+                Move(connection, heir);
+            }
+        }
+
+        _stopping |= _table.Count == 0;
+    }
+
+    private void Configure()
+    {
+        ReadOptions();
+        for (int slot = 0; slot < _table.Capacity; slot++)
+        {
+            _table.At(slot)?.Reconfigure();
+        }
+    }
+
+    [System.Diagnostics.CodeAnalysis.MemberNotNull(nameof(Options))]
+    private void ReadOptions()
+    {
+        Options = _server.Options;
+        IdleTimeout = Clock.ToMilliseconds(Options.IdleTimeout);
+        LingerTimeout = Clock.ToMilliseconds(Options.LingerTimeout);
+        WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
+        StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
+        HighWaterMark = Options.HighWaterMark;
     }
 
     private void Walk(ConnectionWalk walk, int from)
@@ -442,7 +555,7 @@ internal sealed unsafe class Worker : IDisposable
         foreach (Connection connection in _reap)
         {
             _ = _epoll.Delete(connection.Fd);
-            connection.Release();
+            connection.Release(_server.Addresses);
 
             // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
             _ = Libc.Close(connection.Fd);
@@ -460,6 +573,11 @@ internal sealed unsafe class Worker : IDisposable
         try
         {
             _mailbox.Close();
+            while (_mailbox.TryTake(out Command command))
+            {
+                ObeyLate(command);
+            }
+
             Stop(reset: false);
             while (_table.Count > 0)
             {
@@ -477,21 +595,26 @@ internal sealed unsafe class Worker : IDisposable
         }
     }
 
-    /// <summary>For a command that came too late. On any thread.</summary>
-    private void Decline(Command command)
+    /// <summary>What had been posted when the loop ended. Its descriptors and questions are seen to all the same.</summary>
+    private void ObeyLate(in Command command)
     {
         switch (command.Kind)
         {
-            case CommandKind.Adopt:
-                Refuse(command.Fd);
+            case CommandKind.Adopt or CommandKind.TakeOver when _retiring && _server.Workers.Redeal(command, this):
                 break;
-            case CommandKind.Close:
-                ((CloseRequest)command.Subject!).Answer(null);
+            case CommandKind.Adopt:
+                Refuse(command);
+                break;
+            case CommandKind.TakeOver:
+                TakeOver((Migrant)command.Subject!);
+                break;
+            case CommandKind.Act:
+                ((ConnectionRequest)command.Subject!).Answer(null);
                 break;
             case CommandKind.Walk:
                 ((ConnectionWalk)command.Subject!).Finish(Id);
                 break;
-            case CommandKind.Stop:
+            case CommandKind.Configure or CommandKind.Retire or CommandKind.Stop:
                 break;
             default:
                 throw new UnreachableException();

@@ -67,13 +67,14 @@ public sealed class CloseC10kConnectionCommand : C10kCmdlet
     private void Close(Server[] servers, Engine.ConnectionRef target)
     {
         bool answered = true;
+        Engine.ConnectionAction action = Reset ? Engine.ConnectionAction.Reset : Engine.ConnectionAction.Close;
         foreach (Server server in servers)
         {
             bool silent = _silent.Contains((server.Id, target.Worker));
             try
             {
                 TimeSpan timeout = silent ? SecondChance : Server.AnswerTimeout;
-                if (server.TryClose(target, Reset, timeout, StopToken, out Engine.ConnectionInfo? after))
+                if (server.TryAct(target, action, timeout, StopToken, out Engine.ConnectionInfo? after))
                 {
                     if (PassThru && after is not null)
                     {

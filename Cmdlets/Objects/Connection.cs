@@ -72,30 +72,25 @@ public sealed class Connection
     /// <summary>Whether reading is paused.</summary>
     public bool ReadPaused => _info.ReadPaused;
 
+    /// <summary>What the handler keeps with the connection.</summary>
+    public object? Tag => _info.Tag;
+
     internal Server Server => _server;
 
     /// <summary>Reads the values again. A connection that is gone shows as Closed, with its last values.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Refresh()
     {
-        Engine.ConnectionInfo? info = _server.FindConnection(Id);
-        if (info is null)
-        {
-            _gone = true;
-        }
-        else
-        {
-            _info = info;
-        }
+        Act(Engine.ConnectionAction.Look);
     }
 
     /// <summary>Closes: what is queued is still sent. Closing twice does no harm.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
-    public void Close() => End(reset: false);
+    public void Close() => Act(Engine.ConnectionAction.Close);
 
     /// <summary>Resets: what is queued is lost, and the peer sees an error.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
-    public void Abort() => End(reset: true);
+    public void Abort() => Act(Engine.ConnectionAction.Reset);
 
     /// <summary>The connection in short.</summary>
     /// <returns>For instance "#17 192.0.2.7:50112".</returns>
@@ -104,9 +99,9 @@ public sealed class Connection
     /// <summary>Where the engine finds the connection without a search.</summary>
     internal Engine.ConnectionRef ToReference() => new(_info.Id, _info.Worker, _info.Slot);
 
-    private void End(bool reset)
+    private void Act(Engine.ConnectionAction action)
     {
-        if (!_server.TryClose(ToReference(), reset, Server.AnswerTimeout, CancellationToken.None, out Engine.ConnectionInfo? after))
+        if (!_server.TryAct(ToReference(), action, Server.AnswerTimeout, CancellationToken.None, out Engine.ConnectionInfo? after))
         {
             _gone = true;
         }

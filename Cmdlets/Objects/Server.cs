@@ -18,7 +18,7 @@ public sealed class Server : IDisposable
         Id = id;
         Name = name;
         Runspace = runspace;
-        Options = new ServerOptions(engine.Options, protocol);
+        Protocol = protocol;
     }
 
     /// <summary>The server's number, unique in the process and never used again.</summary>
@@ -31,7 +31,7 @@ public sealed class Server : IDisposable
     public ServerState State => (ServerState)_engine.State;
 
     /// <summary>What the server speaks.</summary>
-    public string Protocol => Options.Protocol;
+    public string Protocol { get; }
 
     /// <summary>The first address that it listens on.</summary>
     public IPAddress? Address => EndPoint?.Address;
@@ -46,7 +46,7 @@ public sealed class Server : IDisposable
     public IReadOnlyList<IPEndPoint> EndPoints => _engine.EndPoints;
 
     /// <summary>The number of worker threads.</summary>
-    public int WorkerCount => Options.WorkerCount;
+    public int WorkerCount => _engine.Options.WorkerCount;
 
     /// <summary>The connections at this moment.</summary>
     public int ConnectionCount => _engine.ConnectionCount;
@@ -96,8 +96,8 @@ public sealed class Server : IDisposable
     /// <summary>How long the server has run.</summary>
     public TimeSpan Uptime => _engine.Uptime;
 
-    /// <summary>What the server was started with.</summary>
-    public ServerOptions Options { get; }
+    /// <summary>What the server was started with, or was last told.</summary>
+    public ServerOptions Options => new(_engine.Options, Protocol);
 
     /// <summary>The worker threads, as they are now.</summary>
     public IReadOnlyList<Worker> Workers
@@ -134,12 +134,13 @@ public sealed class Server : IDisposable
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 
-    internal bool TryClose(
-        Engine.ConnectionRef target, bool reset, TimeSpan timeout, CancellationToken cancel, out Engine.ConnectionInfo? after) =>
-        _engine.TryClose(target, reset, timeout, cancel, out after);
-
-    internal Engine.ConnectionInfo? FindConnection(long id) =>
-        Fetch(new Engine.ConnectionFilter { Ids = [id] }).FirstOrDefault();
+    internal bool TryAct(
+        Engine.ConnectionRef target,
+        Engine.ConnectionAction action,
+        TimeSpan timeout,
+        CancellationToken cancel,
+        out Engine.ConnectionInfo? after) =>
+        _engine.TryAct(target, action, timeout, cancel, out after);
 
     private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionFilter filter)
     {

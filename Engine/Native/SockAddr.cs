@@ -31,6 +31,12 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
 
     internal int Port => _port;
 
+    /// <summary>The host alone: what connections from one machine have in common. IPv4 is the same however it came.</summary>
+    internal SockAddr WithoutPort() => IsIPv4 ? new SockAddr(AfInet, 0, 0, (uint)_low, 0) : new SockAddr(_family, 0, _high, _low, _scope);
+
+    // Plain, or mapped into IPv6 by a dual-stack socket (::ffff:a.b.c.d).
+    private bool IsIPv4 => _family == AfInet || (_family == AfInet6 && _high == 0 && _low >> 32 == 0x0000_FFFF);
+
     /// <summary>What the kernel wrote. A family that is none of ours reads as no address at all.</summary>
     internal static SockAddr Read(ReadOnlySpan<byte> bytes)
     {
@@ -88,8 +94,7 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
     /// <summary>For people: an IPv4 address mapped into IPv6 is shown as the IPv4 address it is (pitfall 47).</summary>
     internal IPEndPoint ToEndPoint()
     {
-        const ulong MappedPrefix = 0x0000_FFFF;
-        if (_family == AfInet || (_family == AfInet6 && _high == 0 && _low >> 32 == MappedPrefix))
+        if (IsIPv4)
         {
             Span<byte> raw = stackalloc byte[4];
             BinaryPrimitives.WriteUInt32BigEndian(raw, (uint)_low);

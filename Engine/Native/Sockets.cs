@@ -10,9 +10,14 @@ internal static unsafe class Sockets
     internal const int SolSocket = 1;
     internal const int SoReuseAddr = 2;
     internal const int SoError = 4;
+    internal const int SoKeepAlive = 9;
     internal const int SoLinger = 13;
     internal const int IpProtoTcp = 6;
     internal const int TcpNoDelay = 1;
+    internal const int TcpKeepIdle = 4;
+    internal const int TcpKeepInterval = 5;
+    internal const int TcpKeepCount = 6;
+    internal const int TcpUserTimeout = 18;
     internal const int IpProtoIpv6 = 41;
     internal const int Ipv6Only = 26;
 

@@ -231,7 +231,7 @@ public class ServerTests
         clients.ForEach(static client => client.Echo(1, 10));
 
         // A command with no subject is a mistake of the engine's own.
-        server.Workers[0].Post(new Command(CommandKind.Walk));
+        server.Workers.Current[0].Post(new Command(CommandKind.Walk));
         clients.ForEach(static client => client.ReceiveToEnd());
         clients.ForEach(static client => client.Dispose());
         Eventually.Equal(0, ProcessLedger.EngineThreads);

@@ -57,7 +57,7 @@ public class WalkTests
         client.Echo(1, 1);
         ConnectionInfo row = Assert.Single(fixture.Rows());
         var target = new ConnectionRef(row.Id, row.Worker, row.Slot);
-        Assert.True(fixture.Server.TryClose(target, reset: false, Eventually.Patience, TestContext.Current.CancellationToken, out ConnectionInfo? after));
+        Assert.True(fixture.Server.TryAct(target, ConnectionAction.Close, Eventually.Patience, TestContext.Current.CancellationToken, out ConnectionInfo? after));
         Assert.Equal((row.Id, ConnectionState.Closing, CloseReason.AdminClosed), (after.Id, after.State, after.CloseReason));
         Assert.Empty(client.ReceiveToEnd());
         client.Dispose();
@@ -68,7 +68,7 @@ public class WalkTests
         List<TestClient> strangers = [.. Enumerable.Range(0, 4).Select(_ => fixture.Connect())];
         strangers.ForEach(static stranger => stranger.Echo(2, 1));
         Assert.Contains(fixture.Rows(), other => (other.Worker, other.Slot) == (row.Worker, row.Slot));
-        Assert.False(fixture.Server.TryClose(target, reset: true, Eventually.Patience, TestContext.Current.CancellationToken, out _));
+        Assert.False(fixture.Server.TryAct(target, ConnectionAction.Reset, Eventually.Patience, TestContext.Current.CancellationToken, out _));
         strangers.ForEach(static stranger => stranger.Echo(3, 1));
         strangers.ForEach(static stranger => stranger.Dispose());
     }
@@ -88,7 +88,7 @@ public class WalkTests
         clients.ForEach(static client => client.Dispose());
 
         bool TryReset(ConnectionRef target) =>
-            fixture.Server.TryClose(target, reset: true, Eventually.Patience, TestContext.Current.CancellationToken, out _);
+            fixture.Server.TryAct(target, ConnectionAction.Reset, Eventually.Patience, TestContext.Current.CancellationToken, out _);
     }
 
     [Fact]
@@ -97,7 +97,7 @@ public class WalkTests
         var fixture = new ServerFixture(new EchoHandler());
         fixture.Dispose();
         Assert.Empty(fixture.Rows());
-        Assert.False(fixture.Server.TryClose(new ConnectionRef(1), reset: false, Eventually.Patience, TestContext.Current.CancellationToken, out _));
+        Assert.False(fixture.Server.TryAct(new ConnectionRef(1), ConnectionAction.Close, Eventually.Patience, TestContext.Current.CancellationToken, out _));
         Assert.All(fixture.Server.GetWorkers(), static worker => Assert.Equal(WorkerState.Stopped, worker.State));
     }
 

@@ -6,7 +6,7 @@ namespace C10kServer.Engine.Tests.Support;
 /// <summary>A blocking client with a deadline on every call.</summary>
 internal sealed class TestClient : IDisposable
 {
-    internal TestClient(IPEndPoint server, int receiveBuffer = 0)
+    internal TestClient(IPEndPoint server, int receiveBuffer = 0, IPAddress? source = null)
     {
         Socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         if (receiveBuffer > 0)
@@ -15,6 +15,11 @@ internal sealed class TestClient : IDisposable
         }
 
         Socket.ReceiveTimeout = Socket.SendTimeout = (int)Eventually.Patience.TotalMilliseconds;
+        if (source is not null)
+        {
+            Socket.Bind(new IPEndPoint(source, 0));
+        }
+
         Socket.Connect(server);
     }
 

@@ -1,0 +1,201 @@
+namespace C10kServer.Engine;
+
+/// <summary>
+/// The workers of a server: makes them, deals to them, changes their number, and adds up what they have counted. Dealing and asking
+/// may be done from any thread; making, resizing and stopping is for the server, under its lifecycle lock.
+/// </summary>
+internal sealed class WorkerPool
+{
+    private readonly Server _server;
+
+    // Replaced as a whole: whoever deals sees the old ones or the new ones.
+    private volatile Worker[] _workers = [];
+
+    // Those that a resize has sent away and that had not ended then: a handler held them up.
+    private volatile Worker[] _leaving = [];
+
+    // Of all workers that there ever were: what has left has counted too.
+    private volatile Counters[] _counters = [];
+
+    private uint _next;
+    private long _movesBegun;
+    private long _movesEnded;
+
+    internal WorkerPool(Server server) => _server = server;
+
+    /// <summary>Those that connections are dealt to. A worker's id is its place.</summary>
+    internal IReadOnlyList<Worker> Current => _workers;
+
+    internal int Count => _workers.Length;
+
+    /// <summary>Makes workers up to a number, and starts them if the server runs. All or nothing.</summary>
+    /// <exception cref="EngineException">Descriptors are used up.</exception>
+    internal void Grow(int count, bool start)
+    {
+        List<Worker> workers = [.. _workers];
+        int before = workers.Count;
+        try
+        {
+            while (workers.Count < count)
+            {
+                workers.Add(new Worker(_server, workers.Count));
+            }
+        }
+        catch
+        {
+            workers.Skip(before).ToList().ForEach(static worker => worker.Dispose());
+            throw;
+        }
+
+        _counters = [.. _counters, .. workers.Skip(before).Select(static worker => worker.Counters)];
+        if (start)
+        {
+            workers.Skip(before).ToList().ForEach(static worker => worker.Start());
+        }
+
+        _workers = [.. workers];
+    }
+
+    /// <summary>Sends workers away down to a number; their connections go to the others. True when all had ended in time.</summary>
+    internal bool Shrink(int count, TimeSpan timeout)
+    {
+        Worker[] leaving = _workers[count..];
+        _workers = _workers[..count];
+        foreach (Worker worker in leaving)
+        {
+            worker.Post(new Command(CommandKind.Retire));
+        }
+
+        long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
+        _leaving = [.. _leaving, .. leaving];
+        _leaving = [.. _leaving.Where(worker => !worker.Join(Remaining(deadline)))];
+        return _leaving.Length == 0;
+    }
+
+    internal void Start() => Array.ForEach(_workers, static worker => worker.Start());
+
+    /// <summary>Before they were started: gives back what they hold.</summary>
+    internal void Dispose()
+    {
+        Array.ForEach(_workers, static worker => worker.Dispose());
+        _workers = [];
+    }
+
+    /// <summary>Tells all to do something; nothing is waited for.</summary>
+    internal void Post(in Command command)
+    {
+        foreach (Worker worker in _workers.Concat(_leaving))
+        {
+            worker.Post(command);
+        }
+    }
+
+    /// <summary>After they were told to stop. Returns those that have not ended in time.</summary>
+    internal IReadOnlyList<Worker> Join(long deadline) => [.. _workers.Concat(_leaving).Where(worker => !worker.Join(Remaining(deadline)))];
+
+    /// <summary>Whether the calling thread is one of theirs.</summary>
+    internal bool IsCurrentThread() => _workers.Concat(_leaving).Any(static worker => worker.IsCurrent);
+
+    /// <summary>Whom the next connection goes to; null when there is nobody.</summary>
+    internal Worker? Next()
+    {
+        Worker[] workers = _workers;
+        if (workers.Length == 0)
+        {
+            return null;
+        }
+
+        if (_server.Options.Dispatch == DispatchMode.LeastLoaded)
+        {
+            Worker least = workers[0];
+            foreach (Worker worker in workers)
+            {
+                if (worker.Load < least.Load)
+                {
+                    least = worker;
+                }
+            }
+
+            return least;
+        }
+
+        // Unsigned: a signed counter overflows into a negative index (pitfall 24).
+        return workers[(int)((Interlocked.Increment(ref _next) - 1) % (uint)workers.Length)];
+    }
+
+    /// <summary>Gives a command to a worker, whoever that is now. False when none takes it.</summary>
+    internal bool Redeal(in Command command, Worker except)
+    {
+        if (Next() is not { } worker || worker == except)
+        {
+            return false;
+        }
+
+        // A migrant has to know whose it is before that one's thread touches it.
+        (command.Subject as Migrant)?.Connection.Assign(worker);
+        if (worker.Post(command))
+        {
+            return true;
+        }
+
+        (command.Subject as Migrant)?.Connection.Assign(except);
+        return false;
+    }
+
+    internal long Sum(Func<Counters, long> counter)
+    {
+        long sum = 0;
+        foreach (Counters counters in _counters)
+        {
+            sum += counter(counters);
+        }
+
+        return sum;
+    }
+
+    /// <summary>A connection is in no table from here until <see cref="OnMoveEnded"/>.</summary>
+    internal void OnMoveBegun() => Interlocked.Increment(ref _movesBegun);
+
+    internal void OnMoveEnded() => Interlocked.Increment(ref _movesEnded);
+
+    /// <summary>
+    /// Has a connection's worker do something with it. Null: there is no such connection any more.
+    /// </summary>
+    /// <exception cref="TimeoutException">Its worker did not answer.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    internal ConnectionInfo? Ask(ConnectionRef target, ConnectionAction action, Worker? moveTo, TimeSpan timeout, CancellationToken cancel)
+    {
+        long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
+        while (true)
+        {
+            long ended = Interlocked.Read(ref _movesEnded);
+            Worker[] workers = _workers;
+            ConnectionInfo? row = (uint)target.Worker < (uint)workers.Length ? Send(workers[target.Worker])?.Wait(Remaining(deadline), cancel) : null;
+            if (row is null)
+            {
+                // Nobody where it was last seen: all others are asked at once.
+                ConnectionRequest?[] requests = [.. workers.Where(worker => worker.Id != target.Worker).Select(Send)];
+                foreach (ConnectionRequest? request in requests)
+                {
+                    row ??= request?.Wait(Remaining(deadline), cancel);
+                }
+            }
+
+            // While connections are on their way from worker to worker, all can truly say that they do not have it.
+            if (row is not null || (Interlocked.Read(ref _movesBegun) == ended && Interlocked.Read(ref _movesEnded) == ended) || Clock.Now > deadline)
+            {
+                return row;
+            }
+
+            Thread.Yield();
+        }
+
+        ConnectionRequest? Send(Worker worker)
+        {
+            var request = new ConnectionRequest(target, action, moveTo);
+            return worker.Post(new Command(CommandKind.Act, Subject: request)) ? request : null;
+        }
+    }
+
+    private static TimeSpan Remaining(long deadline) => TimeSpan.FromMilliseconds(Math.Max(0, deadline - Clock.Now));
+}
