@@ -170,8 +170,7 @@ internal sealed unsafe class Listener : IDisposable
         _rates.Sample(now, Accepted, _server.BytesReceived, _server.BytesSent);
         if (_pausedUntil != 0 && now >= _pausedUntil)
         {
-            _pausedUntil = 0;
-            SetInterest(Epoll.In);
+            _pausedUntil = TrySetInterest(Epoll.In) ? 0 : now + PauseMilliseconds;
         }
 
         for (int i = 0; i < n && !_stopping; i++)
@@ -211,8 +210,8 @@ internal sealed unsafe class Listener : IDisposable
                     break;
                 case AcceptOutcome.Pause:
                     CountError(errno, now);
-                    SetInterest(0);
                     _pausedUntil = now + PauseMilliseconds;
+                    _ = TrySetInterest(0);
                     return;
                 default:
                     throw new EngineException("accept4", errno);
@@ -265,15 +264,27 @@ internal sealed unsafe class Listener : IDisposable
         }
     }
 
-    private void SetInterest(uint interest)
+    /// <summary>
+    /// False when memory has run out, which may be what accepting pauses for: then a pause has been made here, as sockets that
+    /// stay ready would make the loop spin.
+    /// </summary>
+    private bool TrySetInterest(uint interest)
     {
         for (int i = 0; i < _sockets.Count; i++)
         {
             int errno = _epoll.Modify(_sockets[i].Fd, interest, (ulong)i);
             if (errno != 0)
             {
-                throw new EngineException("epoll_ctl", errno);
+                if (errno != Errno.ENOMEM)
+                {
+                    throw new EngineException("epoll_ctl", errno);
+                }
+
+                Thread.Sleep(PauseMilliseconds);
+                return false;
             }
         }
+
+        return true;
     }
 }
