@@ -122,10 +122,10 @@ public sealed class Server : IDisposable
                 throw new InvalidOperationException($"The server is {_state}: a server starts once.");
             }
 
-            ConnectionLimit = Descriptors.ConnectionLimit(Options);
             var workers = new List<Worker>(Options.WorkerCount);
             try
             {
+                ConnectionLimit = Descriptors.ConnectionLimit(Options);
                 for (int i = 0; i < Options.WorkerCount; i++)
                 {
                     workers.Add(new Worker(this, i));
@@ -138,7 +138,12 @@ public sealed class Server : IDisposable
             {
                 workers.ForEach(static worker => worker.Dispose());
                 _workers = [];
-                throw e is EngineException { Errno: Errno.EMFILE or Errno.ENFILE } full ? ServerStartException.OutOfDescriptors(full.Errno) : e;
+                if (e is EngineException failed)
+                {
+                    throw ServerStartException.For(failed);
+                }
+
+                throw;
             }
 
             _startedAt = Clock.Now;
@@ -300,7 +305,16 @@ public sealed class Server : IDisposable
 
     private void LogStart()
     {
-        int somaxconn = int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture);
+        int somaxconn = int.MaxValue;
+        try
+        {
+            somaxconn = int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // No descriptor left for it, or a sandbox. The server runs by now, and this is for the log alone.
+        }
+
         EffectiveBacklog = Math.Min(Options.Backlog, somaxconn);
         if (EffectiveBacklog < Options.Backlog)
         {
