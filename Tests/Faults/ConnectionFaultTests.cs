@@ -23,8 +23,33 @@ public class ConnectionFaultTests
         using var faulty = new FaultyServer();
         Shaken shaken = faulty.Shake(call, error, when, mayBeHit: true);
         Eventually.Equal(0, () => faulty.Server.ConnectionCount);
+        Assert.InRange(shaken.Hits, 0, shaken.Faults);
         CloseReason fitting = error is Error.ECONNRESET or Error.EPIPE ? CloseReason.Reset : CloseReason.NetworkError;
         Assert.Equal(shaken.Faults, faulty.Echo.EndsWith(fitting));
         Assert.Equal(faulty.Echo.Closed - shaken.Faults, faulty.Echo.EndsWith(CloseReason.PeerClosed));
+    }
+
+    [Fact]
+    public void Closing_a_connection_that_the_peer_has_just_reset_ends_it_as_reset()
+    {
+        using var received = new ManualResetEventSlim();
+        using var reset = new ManualResetEventSlim();
+        var handler = new LambdaHandler
+        {
+            Received = (connection, _) =>
+            {
+                received.Set();
+                reset.Wait(Eventually.Patience);
+                connection.Close();
+            },
+        };
+        using var faulty = new FaultyServer(options => options with { HandlerFactory = () => handler });
+        var client = new TestClient(faulty.EndPoint);
+        client.Send([1]);
+        Assert.True(received.Wait(Eventually.Patience, TestContext.Current.CancellationToken));
+        client.Reset();
+        reset.Set();
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.Equal(CloseReason.Reset, handler.LastReason);
     }
 }
