@@ -266,10 +266,10 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>From a worker's thread.</summary>
-    internal void OnAdoptError(int errno)
+    internal void OnAdoptError(int errno, long count)
     {
         _lastError = Errno.Describe(errno);
-        Log.AdoptFailed(Options.Name, _lastError);
+        Log.AdoptFailed(Options.Name, _lastError, count);
     }
 
     /// <summary>From a worker's thread, after the turn that was held up.</summary>

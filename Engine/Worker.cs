@@ -35,6 +35,8 @@ internal sealed unsafe class Worker : IDisposable
     // A turn that takes longer than this was held up by a handler that blocks.
     private const int StallMilliseconds = 100;
 
+    private const int LogInterval = 1000;
+
     private const ulong MailboxToken = ulong.MaxValue;
 
     private static long s_lastConnectionId;
@@ -52,6 +54,8 @@ internal sealed unsafe class Worker : IDisposable
     private bool _mailboxPending;
     private bool _stopping;
     private long _turnStarted;
+    private long _nextAdoptLogAt;
+    private long _adoptErrorsLogged;
     private int _managedThreadId;
     private int _threadId;
 
@@ -311,8 +315,7 @@ internal sealed unsafe class Worker : IDisposable
         if (errno != 0)
         {
             _table.Remove(connection);
-            Counters.AdoptErrors++;
-            _server.OnAdoptError(errno);
+            CountAdoptError(errno);
             Refuse(command.Fd);
             return;
         }
@@ -324,6 +327,18 @@ internal sealed unsafe class Worker : IDisposable
         }
 
         connection.Open();
+    }
+
+    // As the acceptor does with its errors: a limit that is reached fails every connection that comes, and the log is bounded.
+    private void CountAdoptError(int errno)
+    {
+        Counters.AdoptErrors++;
+        if (Now >= _nextAdoptLogAt)
+        {
+            _nextAdoptLogAt = Now + LogInterval;
+            _server.OnAdoptError(errno, Counters.AdoptErrors - _adoptErrorsLogged);
+            _adoptErrorsLogged = Counters.AdoptErrors;
+        }
     }
 
     // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence. On any thread,

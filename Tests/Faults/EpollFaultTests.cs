@@ -21,7 +21,7 @@ public class EpollFaultTests
     [InlineData(Error.ENOMEM)]
     public void A_connection_that_cannot_be_registered_is_reset_and_counted(Error error)
     {
-        using var faulty = new FaultyServer();
+        using var faulty = new FaultyServer(static options => options with { WorkerCount = 1 });
         using (Shim.Arm("epoll_ctl", (int)error, Schedule.EveryCall))
         {
             for (int i = 1; i <= 20; i++)
@@ -34,6 +34,8 @@ public class EpollFaultTests
 
         faulty.AssertServes();
         Assert.Equal(1, faulty.Echo.Opened);
+        List<EventRecord> logged = faulty.Logged("AdoptFailed");
+        AcceptFaultTests.AssertLoggedOnceASecond(logged, atLeast: 1);
     }
 
     [Theory]

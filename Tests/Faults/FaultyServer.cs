@@ -35,11 +35,14 @@ internal sealed class FaultyServer : IDisposable
     internal ServerState ExpectedState { get; set; } = ServerState.Stopped;
 
     /// <summary>The failures of accept that the engine has logged.</summary>
-    internal List<EventRecord> LoggedAcceptErrors => [.. Server.Options.Log.GetRecords().Where(static record => record.Name == "AcceptFailed")];
+    internal List<EventRecord> LoggedAcceptErrors => Logged("AcceptFailed");
+
+    /// <summary>The events of a kind that the engine has logged.</summary>
+    internal List<EventRecord> Logged(string name) => [.. Server.Options.Log.GetRecords().Where(record => record.Name == name)];
 
     /// <summary>
     /// Lets calls fail while visitors come and go, until enough have failed and the visitors have gone on all the while; then the
-    /// server must be as before at once. Returns the number of faults.
+    /// server must be as before at once.
     /// </summary>
     internal Shaken Shake(string call, Error error, When when, bool mayBeHit = false)
     {
