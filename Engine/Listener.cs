@@ -170,7 +170,7 @@ internal sealed unsafe class Listener : IDisposable
         _rates.Sample(now, Accepted, _server.BytesReceived, _server.BytesSent);
         if (_pausedUntil != 0 && now >= _pausedUntil)
         {
-            _pausedUntil = TrySetInterest(Epoll.In) ? 0 : now + PauseMilliseconds;
+            _pausedUntil = TrySetInterest(Epoll.In) ? 0 : now;
         }
 
         for (int i = 0; i < n && !_stopping; i++)
@@ -210,8 +210,7 @@ internal sealed unsafe class Listener : IDisposable
                     break;
                 case AcceptOutcome.Pause:
                     CountError(errno, now);
-                    _pausedUntil = now + PauseMilliseconds;
-                    _ = TrySetInterest(0);
+                    _pausedUntil = TrySetInterest(0) ? now + PauseMilliseconds : now;
                     return;
                 default:
                     throw new EngineException("accept4", errno);
@@ -265,8 +264,8 @@ internal sealed unsafe class Listener : IDisposable
     }
 
     /// <summary>
-    /// False when memory has run out, which may be what accepting pauses for: then a pause has been made here, as sockets that
-    /// stay ready would make the loop spin.
+    /// False when memory has run out, which may be what accepting pauses for: then the pause has been made here, and is over, as
+    /// sockets that stay ready would make the loop spin.
     /// </summary>
     private bool TrySetInterest(uint interest)
     {
