@@ -67,19 +67,16 @@ public class EpollFaultTests
         bystander.Echo(1, 1000);
 
         // Memory has run out: both fail. Waits are counted and none fails.
-        TestClient waiting;
-        using (Shim.Armed accepts = Shim.Arm("accept4", (int)Error.ENOMEM, Schedule.EveryCall))
-        using (Shim.Armed controls = Shim.Arm("epoll_ctl", (int)Error.ENOMEM, Schedule.EveryCall))
-        using (Shim.Armed waits = Shim.Arm("epoll_wait", (int)Error.EINTR, Schedule.Nth(int.MaxValue)))
-        {
-            waiting = new TestClient(faulty.EndPoint);
-            Eventually.True(() => accepts.Injected > 0 && controls.Injected > 4);
-            Assert.InRange(waits.Calls, 0, 10 * controls.Injected);
-            bystander.Echo(2, 1000);
-        }
-
+        using Shim.Armed accepts = Shim.Arm("accept4", (int)Error.ENOMEM, Schedule.EveryCall);
+        using Shim.Armed controls = Shim.Arm("epoll_ctl", (int)Error.ENOMEM, Schedule.EveryCall);
+        using Shim.Armed waits = Shim.Arm("epoll_wait", (int)Error.EINTR, Schedule.Nth(int.MaxValue));
+        using var waiting = new TestClient(faulty.EndPoint);
+        Eventually.True(() => accepts.Injected > 0 && controls.Injected > 4);
+        Assert.InRange(waits.Calls, 0, 10 * controls.Injected);
+        bystander.Echo(2, 1000);
+        accepts.Dispose();
+        controls.Dispose();
         waiting.Echo(1, 1000);
-        waiting.Dispose();
         faulty.AssertServes();
     }
 

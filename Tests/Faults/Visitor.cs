@@ -103,7 +103,7 @@ internal sealed class Visitor : IDisposable
     /// <summary>False: the connection has ended.</summary>
     private bool Echo(int key)
     {
-        int size = 1 + key * 7919 % (key % 8 == 0 ? Largest : 3000);
+        int size = 1 + (int)(key * 7919L % (key % 8 == 0 ? Largest : 3000));
         try
         {
             _client ??= new TestClient(_server);
