@@ -738,7 +738,9 @@ public sealed class Connection : ITimed
 
         if (Libc.Shutdown(Fd, Sockets.ShutWrite) != 0)
         {
-            FailSocket(Errno.Last);
+            // Not connected any more: what waits on the socket tells why, a reset that nobody has read yet for one.
+            int errno = Errno.Last;
+            FailSocket(errno == Errno.ENOTCONN ? Sockets.TakeError(Fd) : errno);
             return;
         }
 

@@ -20,7 +20,7 @@ internal static unsafe class Descriptors
         }
 
         int limit = (int)Math.Min(limits[0], int.MaxValue);
-        int open = Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
+        int open = CountOpen();
         int free = limit - open - Reserve + connections;
         if (free < 1 || options.MaxConnections > free)
         {
@@ -31,5 +31,18 @@ internal static unsafe class Descriptors
         }
 
         return options.MaxConnections == 0 ? free : options.MaxConnections;
+    }
+
+    private static int CountOpen()
+    {
+        try
+        {
+            return Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
+        }
+        catch (IOException e) when (e.HResult is Errno.EMFILE or Errno.ENFILE)
+        {
+            // To count them takes one.
+            throw ServerStartException.OutOfDescriptors(e.HResult);
+        }
     }
 }

@@ -213,7 +213,7 @@ internal sealed unsafe class Listener : IDisposable
         for (int i = 0; i < n && !_stopping; i++)
         {
             _ = _epoll.Event(i, out ulong token);
-            if (token < (ulong)_sockets.Count && _interest != 0)
+            if (token < (ulong)_sockets.Count && IsAccepting)
             {
                 AcceptFrom(_sockets[(int)token], now);
             }
@@ -222,24 +222,34 @@ internal sealed unsafe class Listener : IDisposable
         SyncInterest();
     }
 
+    private bool IsAccepting => !_suspended && _pausedUntil == 0;
+
     // Level-triggered: while accepting pauses, readiness is not asked for, or the loop would spin.
     private void SyncInterest()
     {
-        uint wanted = _suspended || _pausedUntil != 0 ? 0 : Epoll.In;
+        uint wanted = IsAccepting ? Epoll.In : 0;
         if (wanted == _interest)
         {
             return;
         }
 
-        _interest = wanted;
         for (int i = 0; i < _sockets.Count; i++)
         {
             int errno = _epoll.Modify(_sockets[i].Fd, wanted, (ulong)i);
+            if (errno == Errno.ENOMEM)
+            {
+                // Perhaps just what accepting pauses for. The next turn tries again; sockets that stay ready must not make it spin.
+                Thread.Sleep(PauseMilliseconds);
+                return;
+            }
+
             if (errno != 0)
             {
                 throw new EngineException("epoll_ctl", errno);
             }
         }
+
+        _interest = wanted;
     }
 
     private void Drain(long now)

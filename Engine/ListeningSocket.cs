@@ -73,7 +73,9 @@ internal sealed class ListeningSocket : IDisposable
             int length = wanted.Write(new Span<byte>(bytes, SockAddr.MaxLength));
             Check("bind", Libc.Bind(fd, bytes, (uint)length) == 0 ? 0 : Errno.Last);
             Check("listen", Libc.Listen(fd, options.Backlog) == 0 ? 0 : Errno.Last);
-            return new ListeningSocket(descriptor, Sockets.LocalAddress(fd).ToEndPoint());
+            SockAddr bound = Sockets.LocalAddress(fd);
+            Check("getsockname", bound.Family != 0 ? 0 : Errno.Last);
+            return new ListeningSocket(descriptor, bound.ToEndPoint());
         }
         catch
         {

@@ -125,15 +125,15 @@ public sealed class Server : IDisposable
                 throw new InvalidOperationException($"The server is {_state}: a server starts once.");
             }
 
-            ConnectionLimit = Descriptors.ConnectionLimit(Options);
             try
             {
+                ConnectionLimit = Descriptors.ConnectionLimit(Options);
                 Workers.Grow(Options.WorkerCount, start: false);
                 _listener = new Listener(this);
             }
-            catch (EngineException e) when (e.Errno is Errno.EMFILE or Errno.ENFILE)
+            catch (EngineException e)
             {
-                throw ServerStartException.OutOfDescriptors(e.Errno);
+                throw ServerStartException.For(e);
             }
             finally
             {
@@ -346,9 +346,9 @@ public sealed class Server : IDisposable
                 {
                     Workers.Grow(options.WorkerCount, start: true);
                 }
-                catch (EngineException e) when (e.Errno is Errno.EMFILE or Errno.ENFILE)
+                catch (EngineException e)
                 {
-                    throw ServerStartException.OutOfDescriptors(e.Errno);
+                    throw ServerStartException.For(e);
                 }
             }
 
@@ -374,10 +374,10 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>From a worker's thread.</summary>
-    internal void OnAdoptError(int errno)
+    internal void OnAdoptError(int errno, long count)
     {
         _lastError = Errno.Describe(errno);
-        Log.AdoptFailed(Options.Name, _lastError);
+        Log.AdoptFailed(Options.Name, _lastError, count);
     }
 
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
@@ -415,7 +415,16 @@ public sealed class Server : IDisposable
 
     private void LogStart()
     {
-        int somaxconn = int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture);
+        int somaxconn = int.MaxValue;
+        try
+        {
+            somaxconn = int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // No descriptor left for it, or a sandbox. The server runs by now, and this is for the log alone.
+        }
+
         EffectiveBacklog = Math.Min(Options.Backlog, somaxconn);
         if (EffectiveBacklog < Options.Backlog)
         {

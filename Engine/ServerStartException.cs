@@ -32,6 +32,17 @@ public sealed class ServerStartException : IOException
         _ => new(StartFailure.Other, $"Cannot listen on {endPoint}: {call}: {Native.Errno.Describe(errno)}.", errno),
     };
 
+    /// <summary>For a call that is not about an address.</summary>
+    internal static ServerStartException For(EngineException e) => e.Errno switch
+    {
+        Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(e.Errno),
+        Native.Errno.ENOSPC => new(
+            StartFailure.Other,
+            $"The server cannot start: {e.Message}. This user's limit of epoll registrations is reached: sysctl fs.epoll.max_user_watches raises it.",
+            e.Errno),
+        _ => new(StartFailure.Other, $"The server cannot start: {e.Message}.", e.Errno),
+    };
+
     internal static ServerStartException OutOfDescriptors(int errno) => new(
         StartFailure.DescriptorLimit,
         $"The process has no descriptors left: {Native.Errno.Describe(errno)}. Stop other servers, or raise the limit (ulimit -n).",

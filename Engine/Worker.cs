@@ -35,6 +35,8 @@ internal sealed unsafe class Worker : IDisposable
     // A turn that takes longer than this was held up by a handler that blocks.
     private const int StallMilliseconds = 100;
 
+    private const int LogInterval = 1000;
+
     private const ulong MailboxToken = ulong.MaxValue;
 
     private static long s_lastConnectionId;
@@ -53,6 +55,8 @@ internal sealed unsafe class Worker : IDisposable
     private bool _retiring;
     private bool _stopping;
     private long _turnStarted;
+    private long _nextAdoptLogAt;
+    private long _adoptErrorsLogged;
     private int _managedThreadId;
     private int _threadId;
 
@@ -327,8 +331,7 @@ internal sealed unsafe class Worker : IDisposable
         if (errno != 0)
         {
             _table.Remove(connection);
-            Counters.AdoptErrors++;
-            _server.OnAdoptError(errno);
+            CountAdoptError(errno);
             Refuse(command);
             return;
         }
@@ -340,6 +343,18 @@ internal sealed unsafe class Worker : IDisposable
         }
 
         connection.Open();
+    }
+
+    // As the acceptor does with its errors: a limit that is reached fails every connection that comes, and the log is bounded.
+    private void CountAdoptError(int errno)
+    {
+        Counters.AdoptErrors++;
+        if (Now >= _nextAdoptLogAt)
+        {
+            _nextAdoptLogAt = Now + LogInterval;
+            _server.OnAdoptError(errno, Counters.AdoptErrors - _adoptErrorsLogged);
+            _adoptErrorsLogged = Counters.AdoptErrors;
+        }
     }
 
     // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence.

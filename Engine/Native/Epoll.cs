@@ -26,7 +26,8 @@ internal sealed unsafe class Epoll : IDisposable
     private static readonly int DataOffset = Packed ? 4 : 8;
     private static readonly int Stride = Packed ? 12 : 16;
 
-    private static readonly Exception? LayoutFault = CheckLayout();
+    // Success alone is remembered: a process that had no descriptor left for the first try may have one for the next.
+    private static volatile bool s_layoutChecked;
 
     private readonly Descriptor _descriptor;
     private readonly int _fd;
@@ -34,15 +35,16 @@ internal sealed unsafe class Epoll : IDisposable
 
     /// <exception cref="EngineException">No epoll could be made: descriptors are used up, or this kernel's layout is unknown.</exception>
     internal Epoll(int capacity)
-        : this(capacity, LayoutFault)
+        : this(capacity, checkLayout: !s_layoutChecked)
     {
     }
 
-    private Epoll(int capacity, Exception? layoutFault)
+    private Epoll(int capacity, bool checkLayout)
     {
-        if (layoutFault is not null)
+        if (checkLayout)
         {
-            throw layoutFault;
+            CheckLayout();
+            s_layoutChecked = true;
         }
 
         _fd = Libc.EpollCreate1(Cloexec);
@@ -106,29 +108,35 @@ internal sealed unsafe class Epoll : IDisposable
     }
 
     /// <summary>Once a process: two words go through the kernel and must come back, whatever the architecture is.</summary>
-    private static Exception? CheckLayout()
+    private static void CheckLayout()
     {
         const ulong First = 0x0123_4567_89AB_CDEF;
         const ulong Second = 0xFEDC_BA98_7654_3210;
-        try
+        using var epoll = new Epoll(4, checkLayout: false);
+        using Descriptor a = EventFd.Open(initial: 1);
+        using Descriptor b = EventFd.Open(initial: 1);
+        int errno = epoll.Add(a.Fd, In, First);
+        errno = errno == 0 ? epoll.Add(b.Fd, In, Second) : errno;
+        if (errno != 0)
         {
-            using var epoll = new Epoll(4, layoutFault: null);
-            using Descriptor a = EventFd.Open(initial: 1);
-            using Descriptor b = EventFd.Open(initial: 1);
-            int added = epoll.Add(a.Fd, In, First) | epoll.Add(b.Fd, In, Second);
-            if (added != 0 || epoll.Wait(0) != 2)
-            {
-                return new EngineException("epoll_ctl", added);
-            }
-
-            uint ready = epoll.Event(0, out ulong x) & epoll.Event(1, out ulong y);
-            return ready == In && (x, y) is (First, Second) or (Second, First)
-                ? null
-                : new PlatformNotSupportedException($"struct epoll_event has another layout than expected on {RuntimeInformation.ProcessArchitecture}.");
+            throw new EngineException("epoll_ctl", errno);
         }
-        catch (EngineException e)
+
+        int n;
+        while ((n = epoll.Wait(0)) < 0)
         {
-            return e;
+            if (n != -Errno.EINTR)
+            {
+                throw new EngineException("epoll_wait", -n);
+            }
+        }
+
+        bool asSent = n == 2 && epoll.Event(0, out ulong x) == In && epoll.Event(1, out ulong y) == In
+            && (x, y) is (First, Second) or (Second, First);
+        if (!asSent)
+        {
+            throw new PlatformNotSupportedException(
+                $"struct epoll_event has another layout than expected on {RuntimeInformation.ProcessArchitecture}.");
         }
     }
 }
