@@ -24,6 +24,12 @@ public enum CloseReason
     /// <summary>Nothing was received or sent for longer than the idle timeout.</summary>
     IdleTimeout,
 
+    /// <summary>The first message was not complete in the time that it is given.</summary>
+    HandshakeTimeout,
+
+    /// <summary>A message that had begun was not complete in the time that it is given.</summary>
+    MessageTimeout,
+
     /// <summary>The peer took no output for longer than the write timeout.</summary>
     WriteTimeout,
 

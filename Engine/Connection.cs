@@ -10,7 +10,7 @@ namespace C10kServer.Engine;
 /// every member that a handler sees must be called there, that is, from a callback; calls from elsewhere throw
 /// <see cref="InvalidOperationException"/>. It knows its descriptor and never closes it: <c>Worker.Reap</c> does.
 /// </summary>
-public sealed class Connection : ITimed
+public sealed partial class Connection : ITimed
 {
     // A turn's budget for one connection; then the next one has its turn (pitfall 29). What is left shows again at the next wait,
     // as epoll is level-triggered.
@@ -128,94 +128,19 @@ public sealed class Connection : ITimed
             ? (_flags & Flags.PeerEnded) == 0
             : _state == ConnectionState.Open && !ReadPaused && ((_flags & Flags.Pulled) == 0 || _requests!.HasReads);
 
+    // The first message has to be complete by then, however busily its bytes trickle in.
+    private long HandshakeDeadline =>
+        _state == ConnectionState.Open && MessagesReceived == 0 && !ReadPaused ? Clock.Add(_started, _worker.HandshakeTimeout) : Clock.Never;
+
+    // A message that has begun has to be complete by then: idleness alone does not catch who sends a byte now and then
+    // (pitfall 28).
+    private long MessageDeadline =>
+        _state == ConnectionState.Open && _requests is { HasReads: true, Buffered: > 0 } && !ReadPaused
+            ? Clock.Add(_requests.MessageBegan, _worker.MessageTimeout)
+            : Clock.Never;
+
     // Queued output has the write timeout instead: a slow reader is not idle.
     private bool IsIdleTimed => _state is ConnectionState.Open or ConnectionState.HalfClosed && SendQueue == 0;
-
-    /// <summary>
-    /// Asks for exactly <paramref name="count"/> bytes. The callback runs once, after this call has returned: with the bytes, or
-    /// with the reason why they will not come. Requests are served in order. False when nothing more can come, as the
-    /// connection is closing, closed or at its end: there is no request then, and no callback.
-    /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The count is negative, or over <see cref="ServerOptions.MaxMessage"/>.</exception>
-    public bool Read(int count, ReadCallback callback)
-    {
-        CheckThread();
-        ArgumentNullException.ThrowIfNull(callback);
-        ArgumentOutOfRangeException.ThrowIfNegative(count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, _worker.Options.MaxMessage);
-        if (!Pull())
-        {
-            return false;
-        }
-
-        _requests!.AddRead(count, callback);
-        return true;
-    }
-
-    /// <summary>
-    /// Asks for the bytes up to a delimiter, which is consumed and not part of the data. Where more than <paramref name="maximum"/>
-    /// bytes come without it, the request ends and the connection closes with <see cref="CloseReason.MessageTooLong"/>.
-    /// False as for <see cref="Read"/>.
-    /// </summary>
-    /// <exception cref="ArgumentException">The delimiter is empty.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The maximum is negative, or over <see cref="ServerOptions.MaxMessage"/>.</exception>
-    public bool ReadUntil(ReadOnlySpan<byte> delimiter, int maximum, ReadCallback callback)
-    {
-        CheckThread();
-        ArgumentNullException.ThrowIfNull(callback);
-        ArgumentOutOfRangeException.ThrowIfNegative(maximum);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(maximum, _worker.Options.MaxMessage);
-        if (delimiter.IsEmpty)
-        {
-            throw new ArgumentException("A delimiter has at least one byte.", nameof(delimiter));
-        }
-
-        if (!Pull())
-        {
-            return false;
-        }
-
-        _requests!.AddReadUntil(delimiter.ToArray(), maximum, callback);
-        return true;
-    }
-
-    /// <summary>
-    /// Sends, at once as far as the socket takes it; the rest is copied and queued. False when the connection is closing or
-    /// closed: nothing is sent then.
-    /// </summary>
-    public bool Write(ReadOnlySpan<byte> data) => Write(data, null);
-
-    /// <summary>
-    /// As <see cref="Write(ReadOnlySpan{byte})"/>; the callback runs once, after this call has returned, unless that was false.
-    /// </summary>
-    public bool Write(ReadOnlySpan<byte> data, WriteCallback? callback)
-    {
-        CheckThread();
-        if (_state is ConnectionState.Closing or ConnectionState.Closed)
-        {
-            return false;
-        }
-
-        int queued = _output?.Length ?? 0;
-        long end = BytesSent + queued + data.Length;
-        if (queued == 0 && !data.IsEmpty)
-        {
-            data = data[Send(data)..];
-        }
-
-        if (!data.IsEmpty && _state != ConnectionState.Closed)
-        {
-            Enqueue(data);
-        }
-
-        if (callback is not null)
-        {
-            (_requests ??= new Requests()).AddWrite(end, callback);
-            MarkReady();
-        }
-
-        return true;
-    }
 
     /// <summary>
     /// Closes in order: what is queued is sent, then the end; then what the peer still sends is read and dropped until its end
@@ -293,28 +218,6 @@ public sealed class Connection : ITimed
         }
     }
 
-    /// <summary>Runs callbacks that are due, within the budget. True when more are: then it stays in the ready list.</summary>
-    internal bool RunCallbacks()
-    {
-        for (int i = 0; i < CallbacksPerTurn; i++)
-        {
-            try
-            {
-                if (!RunCallback())
-                {
-                    _flags &= ~Flags.InReadyList;
-                    return false;
-                }
-            }
-            catch (Exception e)
-            {
-                FailHandler(e);
-            }
-        }
-
-        return true;
-    }
-
     /// <summary>Asks epoll for what has really changed since the last turn.</summary>
     internal void SyncInterest(Epoll epoll)
     {
@@ -351,6 +254,14 @@ public sealed class Connection : ITimed
             {
                 Finish(_reason);
             }
+        }
+        else if (now >= HandshakeDeadline)
+        {
+            BeginClose(CloseReason.HandshakeTimeout);
+        }
+        else if (now >= MessageDeadline)
+        {
+            BeginClose(CloseReason.MessageTimeout);
         }
         else if (IsIdleTimed && now >= Clock.Add(_lastActivity, _worker.IdleTimeout))
         {
@@ -470,7 +381,7 @@ public sealed class Connection : ITimed
     }
 
     /// <summary>What a row shows; on the worker's thread, where the descriptor cannot be someone else's.</summary>
-    internal ConnectionInfo ToInfo() => new()
+    internal ConnectionInfo ToInfo(bool tcp = false) => new()
     {
         Id = Id,
         Worker = _worker.Id,
@@ -488,7 +399,12 @@ public sealed class Connection : ITimed
         SendQueue = SendQueue,
         ReadPaused = ReadPaused,
         Tag = Tag,
+        Tcp = tcp ? TcpInfo.Read(Fd) : null,
     };
+
+    /// <summary>What is kept of it when it is over.</summary>
+    internal ClosedRing.Record ToRecord() => new(
+        Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _started, _worker.Now, _lastActivity, BytesReceived, BytesSent, MessagesReceived);
 
     /// <summary>The last act before the descriptor is closed: buffers go back, and a reset is made sure of where one is due.</summary>
     internal void Release(AddressLimiter addresses)
@@ -523,256 +439,6 @@ public sealed class Connection : ITimed
     private uint WantedInterest() =>
         (IsReading ? Epoll.In | Epoll.RdHup : 0) | (_output is { Length: > 0 } ? Epoll.Out : 0);
 
-    /// <summary>From now on bytes wait for requests. False when none can come any more.</summary>
-    private bool Pull()
-    {
-        if (_state is ConnectionState.Closing or ConnectionState.Closed || (_flags & Flags.ReadsEnded) != 0)
-        {
-            return false;
-        }
-
-        _flags |= Flags.Pulled;
-        _requests ??= new Requests();
-        MarkReady();
-        MarkChanged();
-        return true;
-    }
-
-    private unsafe void Receive(uint ready)
-    {
-        for (int turn = 0; turn < ReceivesPerTurn; turn++)
-        {
-            int n = (int)Libc.Recv(Fd, _worker.Scratch, Worker.ScratchSize, 0);
-            if (n > 0)
-            {
-                BytesReceived += n;
-                _worker.Counters.BytesReceived += n;
-                _lastActivity = _worker.Now;
-                Deliver(new ReadOnlySpan<byte>(_worker.Scratch, n));
-
-                // Without a sign of an end, what may be left shows at the next wait: cheaper than a call that says EAGAIN.
-                if ((ready & (Epoll.RdHup | Epoll.Hup | Epoll.Err)) == 0 || !IsReading)
-                {
-                    return;
-                }
-            }
-            else if (n == 0)
-            {
-                // The end is this and nothing else: RDHUP comes while bytes are still to be read (pitfalls 9, 10).
-                OnPeerEnd();
-                return;
-            }
-            else
-            {
-                int errno = Errno.Last;
-                if (errno == Errno.EAGAIN)
-                {
-                    return;
-                }
-
-                if (errno != Errno.EINTR)
-                {
-                    FailSocket(errno);
-                    return;
-                }
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Deliver(ReadOnlySpan<byte> data)
-    {
-        if (_state == ConnectionState.Closing)
-        {
-            return;
-        }
-
-        if ((_flags & Flags.Pulled) != 0)
-        {
-            _requests!.Keep(data);
-            MarkReady();
-            return;
-        }
-
-        MessagesReceived++;
-        _worker.Counters.MessagesReceived++;
-        try
-        {
-            _handler.OnReceived(this, data);
-        }
-        catch (Exception e)
-        {
-            FailHandler(e);
-        }
-    }
-
-    private void OnPeerEnd()
-    {
-        _flags |= Flags.PeerEnded;
-        MarkChanged();
-        if (_state == ConnectionState.Closing)
-        {
-            if ((_flags & Flags.WriteShut) != 0)
-            {
-                Finish(_reason);
-            }
-
-            return;
-        }
-
-        _state = ConnectionState.HalfClosed;
-        _flags |= Flags.TellPeerEnded;
-        MarkReady();
-    }
-
-    /// <summary>Returns the bytes that the socket has taken.</summary>
-    private unsafe int Send(ReadOnlySpan<byte> data)
-    {
-        while (true)
-        {
-            int n;
-            fixed (byte* p = data)
-            {
-                n = (int)Libc.Send(Fd, p, (nuint)data.Length, Sockets.MsgNoSignal);
-            }
-
-            if (n >= 0)
-            {
-                BytesSent += n;
-                _worker.Counters.BytesSent += n;
-                _lastActivity = _worker.Now;
-                return n;
-            }
-
-            int errno = Errno.Last;
-            if (errno is Errno.EAGAIN or Errno.ENOBUFS)
-            {
-                return 0;
-            }
-
-            if (errno != Errno.EINTR)
-            {
-                FailSocket(errno);
-                return 0;
-            }
-        }
-    }
-
-    private void Enqueue(ReadOnlySpan<byte> data)
-    {
-        _output ??= new SendQueue(_worker.Buffers);
-        if ((long)_output.Length + data.Length > _worker.Options.MaxSendQueue)
-        {
-            Abort(CloseReason.SendQueueFull);
-            return;
-        }
-
-        if (_output.Length == 0)
-        {
-            _lastProgress = _worker.Now;
-            _unsentAtLastLook = 0;
-            _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.StallLookInterval));
-        }
-
-        _output.Append(data);
-        if (_output.Length > _worker.HighWaterMark)
-        {
-            _flags |= Flags.PausedByBackpressure;
-        }
-
-        MarkChanged();
-    }
-
-    private void Flush()
-    {
-        SendQueue output = _output!;
-        int budget = FlushBytesPerTurn;
-        while (output.Length > 0 && budget > 0)
-        {
-            ReadOnlySpan<byte> head = output.Head;
-            int n = Send(head);
-            if (_state == ConnectionState.Closed)
-            {
-                return;
-            }
-
-            output.Advance(n);
-            budget -= n;
-            if (n > 0)
-            {
-                _lastProgress = _worker.Now;
-            }
-
-            if (n < head.Length)
-            {
-                break;
-            }
-        }
-
-        if (_requests is not null)
-        {
-            MarkReady();
-        }
-
-        if ((_flags & Flags.PausedByBackpressure) != 0 && output.Length <= _worker.HighWaterMark / 2)
-        {
-            _flags = (_flags & ~Flags.PausedByBackpressure) | Flags.TellDrained;
-            MarkReady();
-        }
-
-        MarkChanged();
-        if (output.Length == 0 && _state == ConnectionState.Closing)
-        {
-            EndOutput();
-        }
-    }
-
-    /// <summary>Closing, and all output is with the kernel: says so to the peer, and lingers for its end.</summary>
-    private void EndOutput()
-    {
-        if ((_flags & Flags.PeerEnded) != 0)
-        {
-            Finish(_reason);
-            return;
-        }
-
-        if (Libc.Shutdown(Fd, Sockets.ShutWrite) != 0)
-        {
-            // Not connected any more: what waits on the socket tells why, a reset that nobody has read yet for one.
-            int errno = Errno.Last;
-            FailSocket(errno == Errno.ENOTCONN ? Sockets.TakeError(Fd) : errno);
-            return;
-        }
-
-        _flags |= Flags.WriteShut;
-        _lastProgress = _worker.Now;
-        _unsentAtLastLook = 0;
-        _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.LingerTimeout));
-    }
-
-    /// <summary>
-    /// Whether the peer has taken nothing for the write timeout. What counts is what it acknowledges, not what the kernel takes
-    /// off our hands: a slow reader makes progress long before the send buffer has room again.
-    /// </summary>
-    private bool IsPeerStalled(long now)
-    {
-        if (SendQueue == 0 && (_flags & Flags.WriteShut) == 0)
-        {
-            _unsentAtLastLook = 0;
-            return false;
-        }
-
-        int unsent = Sockets.UnsentBytes(Fd);
-        if (unsent != _unsentAtLastLook)
-        {
-            // Lingering counts from here when this was the last of it.
-            _unsentAtLastLook = unsent;
-            _lastProgress = now;
-        }
-
-        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(_lastProgress, _worker.WriteTimeout);
-    }
-
     private void ScheduleDeadline()
     {
         if (_state == ConnectionState.Closed)
@@ -796,146 +462,9 @@ public sealed class Connection : ITimed
             deadline = Math.Min(deadline, Clock.Add(_lastActivity, _worker.IdleTimeout));
         }
 
+        deadline = Math.Min(deadline, Math.Min(HandshakeDeadline, MessageDeadline));
+
         _worker.Timers.Schedule(this, deadline);
-    }
-
-    /// <summary>Runs the next callback that is due. Each request has left its queue before; the state is read again for each.</summary>
-    private bool RunCallback()
-    {
-        if (_requests is not null && _requests.TryTakeWritten(BytesSent, out WriteCallback? written))
-        {
-            written!(this, CloseReason.None);
-            return true;
-        }
-
-        if (_state == ConnectionState.Closed)
-        {
-            return RunClosedCallback();
-        }
-
-        if ((_flags & Flags.TellDrained) != 0 && _state != ConnectionState.Closing)
-        {
-            _flags &= ~Flags.TellDrained;
-            _handler.OnDrained(this);
-            return true;
-        }
-
-        if (_requests is { HasReads: true })
-        {
-            if (RunReadCallback())
-            {
-                return true;
-            }
-
-            if (ReadPaused)
-            {
-                return false;
-            }
-        }
-
-        if ((_flags & Flags.TellPeerEnded) != 0 && _state == ConnectionState.HalfClosed)
-        {
-            _flags &= ~Flags.TellPeerEnded;
-            _handler.OnPeerClosed(this);
-            return true;
-        }
-
-        return false;
-    }
-
-    private bool RunReadCallback()
-    {
-        if (_state == ConnectionState.Closing)
-        {
-            return RunFailedRead(_reason);
-        }
-
-        if (ReadPaused)
-        {
-            return false;
-        }
-
-        switch (_requests!.TryTakeRead(out ReadCallback? callback, out ReadOnlySpan<byte> data))
-        {
-            case ReadOutcome.Served:
-                MessagesReceived++;
-                _worker.Counters.MessagesReceived++;
-                MarkChanged();
-                try
-                {
-                    callback!(this, data, CloseReason.None);
-                }
-                finally
-                {
-                    _requests.Release();
-                }
-
-                return true;
-
-            case ReadOutcome.TooLong:
-                BeginClose(CloseReason.MessageTooLong);
-                return true;
-
-            default:
-                if ((_flags & Flags.PeerEnded) == 0)
-                {
-                    return false;
-                }
-
-                _flags |= Flags.ReadsEnded;
-                return RunFailedRead(CloseReason.PeerClosed);
-        }
-    }
-
-    private bool RunFailedRead(CloseReason reason)
-    {
-        if (_requests!.TryTakeRead(out ReadCallback? callback))
-        {
-            callback!(this, default, reason);
-            return true;
-        }
-
-        return false;
-    }
-
-    private bool RunClosedCallback()
-    {
-        if (_requests is not null)
-        {
-            if (_requests.TryTakeRead(out ReadCallback? read))
-            {
-                read!(this, default, _reason);
-                return true;
-            }
-
-            if (_requests.TryTakeWrite(out WriteCallback? write))
-            {
-                write!(this, _reason);
-                return true;
-            }
-        }
-
-        if ((_flags & Flags.ClosedTold) == 0)
-        {
-            _flags |= Flags.ClosedTold;
-            try
-            {
-                _handler.OnClosed(this);
-            }
-            finally
-            {
-                _worker.AddToReap(this);
-            }
-        }
-
-        return false;
-    }
-
-    /// <summary>A handler's exception closes its connection; what it had written is still sent (pitfall 31).</summary>
-    private void FailHandler(Exception exception)
-    {
-        _worker.OnHandlerError(this, exception);
-        BeginClose(CloseReason.HandlerError);
     }
 
     internal void FailSocket(int errno)

@@ -15,6 +15,9 @@ public sealed class ConnectionFilter
     /// <summary>Those in these states.</summary>
     public IReadOnlyCollection<ConnectionState>? States { get; init; }
 
+    /// <summary>Rows get <see cref="ConnectionInfo.Tcp"/> too: a system call each.</summary>
+    public bool WithTcp { get; init; }
+
     internal bool Accepts(Connection connection) =>
         (Ids is null || Ids.Contains(connection.Id)) && (States is null || States.Contains(connection.State));
 }

@@ -52,4 +52,7 @@ public sealed record ConnectionInfo
 
     /// <summary>The handler's own state, as <see cref="Connection.Tag"/> has it.</summary>
     public object? Tag { get; init; }
+
+    /// <summary>What the kernel knows of it, where that was asked for.</summary>
+    public TcpDetails? Tcp { get; init; }
 }

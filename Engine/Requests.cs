@@ -35,6 +35,9 @@ internal sealed class Requests
     /// <summary>Bytes received that no request has taken yet.</summary>
     internal int Buffered => _end - _start;
 
+    /// <summary>When the first of the buffered bytes came, or the last message ended; milliseconds on the engine's clock.</summary>
+    internal long MessageBegan { get; private set; }
+
     internal bool HasReads => _reads.Count > 0;
 
     internal void AddRead(int count, ReadCallback callback) => _reads.Enqueue(new Read(count, null, callback));
@@ -80,7 +83,7 @@ internal sealed class Requests
     /// Looks whether the first read request can be served. Where it can, it is taken, with its bytes, which stay where they are until
     /// <see cref="Release"/>.
     /// </summary>
-    internal ReadOutcome TryTakeRead(out ReadCallback? callback, out ReadOnlySpan<byte> data)
+    internal ReadOutcome TryTakeRead(long now, out ReadCallback? callback, out ReadOnlySpan<byte> data)
     {
         callback = null;
         data = default;
@@ -121,13 +124,19 @@ internal sealed class Requests
 
         _reads.Dequeue();
         _scanned = 0;
+        MessageBegan = now;
         callback = read.Callback;
         return ReadOutcome.Served;
     }
 
     /// <summary>Keeps bytes for the requests. What is kept grows with what arrives, never with what a peer claims (pitfall 27).</summary>
-    internal void Keep(ReadOnlySpan<byte> data)
+    internal void Keep(ReadOnlySpan<byte> data, long now)
     {
+        if (Buffered == 0)
+        {
+            MessageBegan = now;
+        }
+
         if (_input is null)
         {
             _input = ArrayPool<byte>.Shared.Rent(data.Length);

@@ -113,6 +113,8 @@ public sealed class Server : IDisposable
 
     internal AddressLimiter Addresses { get; } = new();
 
+    internal ClosedRing ClosedConnections { get; } = new();
+
     /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
     /// <exception cref="InvalidOperationException">It was started before.</exception>
@@ -206,6 +208,9 @@ public sealed class Server : IDisposable
 
     /// <summary>A look at the workers.</summary>
     public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
+
+    /// <summary>The last connections that were closed, up to 1,024, the last one first: with reason, counters and duration.</summary>
+    public IReadOnlyList<ConnectionInfo> GetClosed() => ClosedConnections.GetRows();
 
     /// <summary>Begins a walk over the connections.</summary>
     public ConnectionWalk Walk(ConnectionFilter filter)

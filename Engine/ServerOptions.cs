@@ -49,6 +49,15 @@ public sealed record ServerOptions
     /// <summary>A connection on which nothing moves for so long is closed. Zero: none.</summary>
     public TimeSpan IdleTimeout { get; init; }
 
+    /// <summary>
+    /// How long after its beginning a connection's first message may take: a call of OnReceived, or a read request served.
+    /// Zero: for ever.
+    /// </summary>
+    public TimeSpan HandshakeTimeout { get; init; }
+
+    /// <summary>How long a message that has begun may take to be complete, where a handler reads by requests. Zero: for ever.</summary>
+    public TimeSpan MessageTimeout { get; init; }
+
     /// <summary>How long a closing connection waits for the peer's end after the peer has taken all output.</summary>
     public TimeSpan LingerTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -98,6 +107,8 @@ public sealed record ServerOptions
         InRange(MaxMessage, 1, Array.MaxLength / 2, nameof(MaxMessage));
         InRange(IdleTimeout, TimeSpan.Zero, nameof(IdleTimeout));
         InRange(WriteTimeout, TimeSpan.Zero, nameof(WriteTimeout));
+        InRange(HandshakeTimeout, TimeSpan.Zero, nameof(HandshakeTimeout));
+        InRange(MessageTimeout, TimeSpan.Zero, nameof(MessageTimeout));
 
         // Without an end to lingering, a peer that never closes would be held for ever.
         InRange(LingerTimeout, TimeSpan.FromMilliseconds(1), nameof(LingerTimeout));

@@ -96,6 +96,10 @@ internal sealed unsafe class Worker : IDisposable
     // Those that the loop looks at, in milliseconds; Clock.Never for none.
     internal long IdleTimeout { get; private set; }
 
+    internal long HandshakeTimeout { get; private set; }
+
+    internal long MessageTimeout { get; private set; }
+
     internal long LingerTimeout { get; private set; }
 
     internal long WriteTimeout { get; private set; }
@@ -478,6 +482,8 @@ internal sealed unsafe class Worker : IDisposable
     {
         Options = _server.Options;
         IdleTimeout = Clock.ToMilliseconds(Options.IdleTimeout);
+        HandshakeTimeout = Clock.ToMilliseconds(Options.HandshakeTimeout);
+        MessageTimeout = Clock.ToMilliseconds(Options.MessageTimeout);
         LingerTimeout = Clock.ToMilliseconds(Options.LingerTimeout);
         WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
         StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
@@ -498,7 +504,7 @@ internal sealed unsafe class Worker : IDisposable
         {
             if (_table.At(slot) is { State: not ConnectionState.Closed } connection && walk.Filter.Accepts(connection))
             {
-                (rows ??= new List<ConnectionInfo>(to - from)).Add(connection.ToInfo());
+                (rows ??= new List<ConnectionInfo>(to - from)).Add(connection.ToInfo(walk.Filter.WithTcp));
             }
         }
 
@@ -571,6 +577,7 @@ internal sealed unsafe class Worker : IDisposable
         {
             _ = _epoll.Delete(connection.Fd);
             connection.Release(_server.Addresses);
+            _server.ClosedConnections.Add(connection.ToRecord());
 
             // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
             _ = Libc.Close(connection.Fd);

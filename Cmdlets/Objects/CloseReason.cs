@@ -28,6 +28,12 @@ public enum CloseReason
     /// <summary>Nothing was received or sent for longer than the idle timeout.</summary>
     IdleTimeout = Engine.CloseReason.IdleTimeout,
 
+    /// <summary>The first message was not complete in the time that it is given.</summary>
+    HandshakeTimeout = Engine.CloseReason.HandshakeTimeout,
+
+    /// <summary>A message that had begun was not complete in the time that it is given.</summary>
+    MessageTimeout = Engine.CloseReason.MessageTimeout,
+
     /// <summary>The peer took no output for longer than the write timeout.</summary>
     WriteTimeout = Engine.CloseReason.WriteTimeout,
 

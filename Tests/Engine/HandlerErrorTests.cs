@@ -67,6 +67,11 @@ public class HandlerErrorTests
             {
                 client.EndSending();
             }
+            else if (where == "drained")
+            {
+                // Not read before: a reader that is fast enough takes all of it while it is being sent.
+                Eventually.True(() => fixture.Rows().Any(static row => row.SendQueue > 0));
+            }
 
             client.ReceiveToEnd();
             bystander.Echo(i, 100);

@@ -15,7 +15,7 @@ public class ServerTests
         {
             using var fixture = new ServerFixture(new EchoHandler());
             Assert.Equal(ServerState.Running, fixture.Server.State);
-            Assert.Equal(3, ProcessLedger.EngineThreads());
+            Eventually.Equal(3, ProcessLedger.EngineThreads);
             Assert.InRange(fixture.Server.Port, 1, 65535);
         }
 

@@ -116,4 +116,53 @@ public class TimeoutTests
         Assert.InRange(fixture.Server.GetWorkers().Sum(static worker => worker.Wakeups) - before, 0, 20);
         clients.ForEach(static client => client.Dispose());
     }
+
+    [Fact]
+    public void A_client_that_says_nothing_is_closed_by_the_handshake_timeout_and_one_that_speaks_is_not()
+    {
+        var handler = new LambdaHandler { Received = static (connection, data) => connection.Write(data) };
+        using var fixture = new ServerFixture(handler, options => options with { HandshakeTimeout = TimeSpan.FromMilliseconds(300) });
+        using TestClient speaks = fixture.Connect();
+        speaks.Echo(1, 10);
+        using TestClient silent = fixture.Connect();
+        silent.ReceiveToEnd();
+        silent.Dispose();
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.Equal(CloseReason.HandshakeTimeout, handler.LastReason);
+        speaks.Echo(2, 10);
+    }
+
+    [Fact]
+    public void A_slow_loris_is_closed_by_the_message_timeout_however_busily_it_trickles()
+    {
+        ReadCallback line = null!;
+        line = (connection, data, reason) =>
+        {
+            if (reason == CloseReason.None)
+            {
+                connection.Write(data);
+                connection.ReadUntil("\n"u8, 1000, line);
+            }
+        };
+        var handler = new LambdaHandler { Opened = connection => connection.ReadUntil("\n"u8, 1000, line) };
+        using var fixture = new ServerFixture(handler, options => options with { MessageTimeout = TimeSpan.FromMilliseconds(400) });
+        using TestClient honest = fixture.Connect();
+        using TestClient loris = fixture.Connect();
+        var watch = Stopwatch.StartNew();
+        Assert.ThrowsAny<System.Net.Sockets.SocketException>(() =>
+        {
+            while (watch.Elapsed < Eventually.Patience)
+            {
+                loris.Send("x"u8);
+                honest.Send("y\n"u8);
+                honest.Receive(1);
+                Thread.Sleep(20);
+            }
+        });
+        Assert.InRange(watch.ElapsedMilliseconds, 350, 8000);
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.Equal(CloseReason.MessageTimeout, handler.LastReason);
+        honest.Send("z\n"u8);
+        Assert.Equal("z"u8.ToArray(), honest.Receive(1));
+    }
 }

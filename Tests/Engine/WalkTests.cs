@@ -110,4 +110,89 @@ public class WalkTests
         using ConnectionWalk walk = fixture.Server.Walk(ConnectionFilter.All);
         Assert.Throws<OperationCanceledException>(() => walk.TryTake(Eventually.Patience, cancel.Token, out _));
     }
+
+    [Fact]
+    public void Rows_have_the_kernels_figures_where_they_are_asked_for()
+    {
+        using var fixture = new ServerFixture(new EchoHandler());
+        using TestClient client = fixture.Connect();
+        for (int i = 0; i < 50; i++)
+        {
+            client.Echo(i, 1000);
+        }
+
+        Assert.Null(Assert.Single(fixture.Rows()).Tcp);
+        TcpDetails tcp = Assert.Single(fixture.Rows(new ConnectionFilter { WithTcp = true })).Tcp!;
+        Assert.Equal(TcpState.Established, tcp.State);
+        Assert.InRange(tcp.RttMs, 0.001, 1000);
+        Assert.InRange(tcp.MinRttMs, 0.001, tcp.RttMs * 10);
+        Assert.InRange(tcp.RttVarMs, 0, 1000);
+        Assert.InRange(tcp.Cwnd, 1, 100_000);
+        Assert.InRange(tcp.Unacked, 0, 10);
+        Assert.Equal(0, tcp.Retransmits);
+        Assert.InRange(tcp.DeliveryRate, 1, long.MaxValue);
+        client.EndSending();
+        Assert.Empty(client.ReceiveToEnd());
+    }
+
+    [Fact]
+    public void The_last_closed_connections_are_kept_with_reason_counters_and_duration()
+    {
+        int made = 0;
+        var handler = new LambdaHandler
+        {
+            Received = (connection, data) =>
+            {
+                connection.Write(data);
+                if (data.Length == 3)
+                {
+                    throw new InvalidOperationException("three");
+                }
+            },
+        };
+        using var fixture = new ServerFixture(handler) { ExpectedHandlerErrors = 1 };
+        foreach (int size in new[] { 1, 2, 3 })
+        {
+            made++;
+            using TestClient client = fixture.Connect();
+            client.Echo(size, size);
+            if (size == 1)
+            {
+                client.Reset();
+            }
+            else
+            {
+                client.EndSending();
+                client.ReceiveToEnd();
+            }
+
+            client.Dispose();
+            Eventually.Equal(made, () => fixture.Server.Closed);
+        }
+
+        IReadOnlyList<ConnectionInfo> closed = fixture.Server.GetClosed();
+        Assert.Equal([CloseReason.HandlerError, CloseReason.PeerClosed, CloseReason.Reset], closed.Select(static row => row.CloseReason));
+        Assert.Equal([3L, 2, 1], closed.Select(static row => row.BytesReceived));
+        Assert.All(closed, static row => Assert.Equal((ConnectionState.Closed, row.BytesReceived), (row.State, row.BytesSent)));
+        Assert.All(closed, static row => Assert.InRange(row.Age, TimeSpan.Zero, Eventually.Patience));
+        TimeSpan age = closed[0].Age;
+        Assert.Equal(age, fixture.Server.GetClosed()[0].Age);
+    }
+
+    [Fact]
+    public void The_ring_of_closed_connections_is_bounded()
+    {
+        using var fixture = new ServerFixture(new HelloHandler());
+        for (int i = 0; i < ClosedRing.Capacity + 100; i++)
+        {
+            using TestClient client = fixture.Connect();
+            client.ReceiveToEnd();
+        }
+
+        Eventually.Equal(ClosedRing.Capacity + 100, () => fixture.Server.Closed);
+        IReadOnlyList<ConnectionInfo> closed = fixture.Server.GetClosed();
+        Assert.Equal(ClosedRing.Capacity, closed.Count);
+        Assert.Equal(ClosedRing.Capacity, closed.Select(static row => row.Id).Distinct().Count());
+        Assert.True(closed.Min(static row => row.Id) > closed.Max(static row => row.Id) - ClosedRing.Capacity - 50);
+    }
 }

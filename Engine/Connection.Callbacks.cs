@@ -1,0 +1,166 @@
+namespace C10kServer.Engine;
+
+// Completions: callbacks that are due run from here, on a fresh stack, and nowhere else.
+public sealed partial class Connection
+{
+    /// <summary>Runs callbacks that are due, within the budget. True when more are: then it stays in the ready list.</summary>
+    internal bool RunCallbacks()
+    {
+        for (int i = 0; i < CallbacksPerTurn; i++)
+        {
+            try
+            {
+                if (!RunCallback())
+                {
+                    _flags &= ~Flags.InReadyList;
+                    return false;
+                }
+            }
+            catch (Exception e)
+            {
+                FailHandler(e);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Runs the next callback that is due. Each request has left its queue before; the state is read again for each.</summary>
+    private bool RunCallback()
+    {
+        if (_requests is not null && _requests.TryTakeWritten(BytesSent, out WriteCallback? written))
+        {
+            written!(this, CloseReason.None);
+            return true;
+        }
+
+        if (_state == ConnectionState.Closed)
+        {
+            return RunClosedCallback();
+        }
+
+        if ((_flags & Flags.TellDrained) != 0 && _state != ConnectionState.Closing)
+        {
+            _flags &= ~Flags.TellDrained;
+            _handler.OnDrained(this);
+            return true;
+        }
+
+        if (_requests is { HasReads: true })
+        {
+            if (RunReadCallback())
+            {
+                return true;
+            }
+
+            if (ReadPaused)
+            {
+                return false;
+            }
+        }
+
+        if ((_flags & Flags.TellPeerEnded) != 0 && _state == ConnectionState.HalfClosed)
+        {
+            _flags &= ~Flags.TellPeerEnded;
+            _handler.OnPeerClosed(this);
+            return true;
+        }
+
+        return false;
+    }
+
+    private bool RunReadCallback()
+    {
+        if (_state == ConnectionState.Closing)
+        {
+            return RunFailedRead(_reason);
+        }
+
+        if (ReadPaused)
+        {
+            return false;
+        }
+
+        switch (_requests!.TryTakeRead(_worker.Now, out ReadCallback? callback, out ReadOnlySpan<byte> data))
+        {
+            case ReadOutcome.Served:
+                MessagesReceived++;
+                _worker.Counters.MessagesReceived++;
+                MarkChanged();
+                try
+                {
+                    callback!(this, data, CloseReason.None);
+                }
+                finally
+                {
+                    _requests.Release();
+                }
+
+                return true;
+
+            case ReadOutcome.TooLong:
+                BeginClose(CloseReason.MessageTooLong);
+                return true;
+
+            default:
+                if ((_flags & Flags.PeerEnded) == 0)
+                {
+                    return false;
+                }
+
+                _flags |= Flags.ReadsEnded;
+                return RunFailedRead(CloseReason.PeerClosed);
+        }
+    }
+
+    private bool RunFailedRead(CloseReason reason)
+    {
+        if (_requests!.TryTakeRead(out ReadCallback? callback))
+        {
+            callback!(this, default, reason);
+            return true;
+        }
+
+        return false;
+    }
+
+    private bool RunClosedCallback()
+    {
+        if (_requests is not null)
+        {
+            if (_requests.TryTakeRead(out ReadCallback? read))
+            {
+                read!(this, default, _reason);
+                return true;
+            }
+
+            if (_requests.TryTakeWrite(out WriteCallback? write))
+            {
+                write!(this, _reason);
+                return true;
+            }
+        }
+
+        if ((_flags & Flags.ClosedTold) == 0)
+        {
+            _flags |= Flags.ClosedTold;
+            try
+            {
+                _handler.OnClosed(this);
+            }
+            finally
+            {
+                _worker.AddToReap(this);
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>A handler's exception closes its connection; what it had written is still sent (pitfall 31).</summary>
+    private void FailHandler(Exception exception)
+    {
+        _worker.OnHandlerError(this, exception);
+        BeginClose(CloseReason.HandlerError);
+    }
+}

@@ -1,0 +1,193 @@
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine;
+
+// What goes out: writes, what is left over of them, and the end of output.
+public sealed partial class Connection
+{
+    /// <summary>
+    /// Sends, at once as far as the socket takes it; the rest is copied and queued. False when the connection is closing or
+    /// closed: nothing is sent then.
+    /// </summary>
+    public bool Write(ReadOnlySpan<byte> data) => Write(data, null);
+
+    /// <summary>
+    /// As <see cref="Write(ReadOnlySpan{byte})"/>; the callback runs once, after this call has returned, unless that was false.
+    /// </summary>
+    public bool Write(ReadOnlySpan<byte> data, WriteCallback? callback)
+    {
+        CheckThread();
+        if (_state is ConnectionState.Closing or ConnectionState.Closed)
+        {
+            return false;
+        }
+
+        int queued = _output?.Length ?? 0;
+        long end = BytesSent + queued + data.Length;
+        if (queued == 0 && !data.IsEmpty)
+        {
+            data = data[Send(data)..];
+        }
+
+        if (!data.IsEmpty && _state != ConnectionState.Closed)
+        {
+            Enqueue(data);
+        }
+
+        if (callback is not null)
+        {
+            (_requests ??= new Requests()).AddWrite(end, callback);
+            MarkReady();
+        }
+
+        return true;
+    }
+
+    /// <summary>Returns the bytes that the socket has taken.</summary>
+    private unsafe int Send(ReadOnlySpan<byte> data)
+    {
+        while (true)
+        {
+            int n;
+            fixed (byte* p = data)
+            {
+                n = (int)Libc.Send(Fd, p, (nuint)data.Length, Sockets.MsgNoSignal);
+            }
+
+            if (n >= 0)
+            {
+                BytesSent += n;
+                _worker.Counters.BytesSent += n;
+                _lastActivity = _worker.Now;
+                return n;
+            }
+
+            int errno = Errno.Last;
+            if (errno is Errno.EAGAIN or Errno.ENOBUFS)
+            {
+                return 0;
+            }
+
+            if (errno != Errno.EINTR)
+            {
+                FailSocket(errno);
+                return 0;
+            }
+        }
+    }
+
+    private void Enqueue(ReadOnlySpan<byte> data)
+    {
+        _output ??= new SendQueue(_worker.Buffers);
+        if ((long)_output.Length + data.Length > _worker.Options.MaxSendQueue)
+        {
+            Abort(CloseReason.SendQueueFull);
+            return;
+        }
+
+        if (_output.Length == 0)
+        {
+            _lastProgress = _worker.Now;
+            _unsentAtLastLook = 0;
+            _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.StallLookInterval));
+        }
+
+        _output.Append(data);
+        if (_output.Length > _worker.HighWaterMark)
+        {
+            _flags |= Flags.PausedByBackpressure;
+        }
+
+        MarkChanged();
+    }
+
+    private void Flush()
+    {
+        SendQueue output = _output!;
+        int budget = FlushBytesPerTurn;
+        while (output.Length > 0 && budget > 0)
+        {
+            ReadOnlySpan<byte> head = output.Head;
+            int n = Send(head);
+            if (_state == ConnectionState.Closed)
+            {
+                return;
+            }
+
+            output.Advance(n);
+            budget -= n;
+            if (n > 0)
+            {
+                _lastProgress = _worker.Now;
+            }
+
+            if (n < head.Length)
+            {
+                break;
+            }
+        }
+
+        if (_requests is not null)
+        {
+            MarkReady();
+        }
+
+        if ((_flags & Flags.PausedByBackpressure) != 0 && output.Length <= _worker.HighWaterMark / 2)
+        {
+            _flags = (_flags & ~Flags.PausedByBackpressure) | Flags.TellDrained;
+            MarkReady();
+        }
+
+        MarkChanged();
+        if (output.Length == 0 && _state == ConnectionState.Closing)
+        {
+            EndOutput();
+        }
+    }
+
+    /// <summary>Closing, and all output is with the kernel: says so to the peer, and lingers for its end.</summary>
+    private void EndOutput()
+    {
+        if ((_flags & Flags.PeerEnded) != 0)
+        {
+            Finish(_reason);
+            return;
+        }
+
+        if (Libc.Shutdown(Fd, Sockets.ShutWrite) != 0)
+        {
+            // Not connected any more: what waits on the socket tells why, a reset that nobody has read yet for one.
+            int errno = Errno.Last;
+            FailSocket(errno == Errno.ENOTCONN ? Sockets.TakeError(Fd) : errno);
+            return;
+        }
+
+        _flags |= Flags.WriteShut;
+        _lastProgress = _worker.Now;
+        _unsentAtLastLook = 0;
+        _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.LingerTimeout));
+    }
+
+    /// <summary>
+    /// Whether the peer has taken nothing for the write timeout. What counts is what it acknowledges, not what the kernel takes
+    /// off our hands: a slow reader makes progress long before the send buffer has room again.
+    /// </summary>
+    private bool IsPeerStalled(long now)
+    {
+        if (SendQueue == 0 && (_flags & Flags.WriteShut) == 0)
+        {
+            _unsentAtLastLook = 0;
+            return false;
+        }
+
+        int unsent = Sockets.UnsentBytes(Fd);
+        if (unsent != _unsentAtLastLook)
+        {
+            // Lingering counts from here when this was the last of it.
+            _unsentAtLastLook = unsent;
+            _lastProgress = now;
+        }
+
+        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(_lastProgress, _worker.WriteTimeout);
+    }
+}

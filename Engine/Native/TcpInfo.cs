@@ -1,0 +1,44 @@
+using System.Runtime.CompilerServices;
+
+namespace C10kServer.Engine.Native;
+
+/// <summary>Reads TCP_INFO, see tcp(7). The offsets are those of struct tcp_info in linux/tcp.h, which only ever grows at its end.</summary>
+internal static unsafe class TcpInfo
+{
+    private const int Option = 11;
+    private const int Size = 168;
+
+    private const int OffsetState = 0;
+    private const int OffsetUnacked = 24;
+    private const int OffsetRtt = 68;
+    private const int OffsetRttVar = 72;
+    private const int OffsetCwnd = 80;
+    private const int OffsetTotalRetrans = 100;
+    private const int OffsetMinRtt = 148;
+    private const int OffsetDeliveryRate = 160;
+
+    private const double MicrosecondsPerMillisecond = 1000;
+
+    /// <summary>Null for what is no TCP socket, and in a kernel from before 4.9.</summary>
+    internal static TcpDetails? Read(int fd)
+    {
+        byte* info = stackalloc byte[Size];
+        uint length = Size;
+        if (Libc.GetSockOpt(fd, Sockets.IpProtoTcp, Option, info, &length) != 0 || length < Size)
+        {
+            return null;
+        }
+
+        return new TcpDetails(
+            (TcpState)info[OffsetState],
+            UInt32(info, OffsetRtt) / MicrosecondsPerMillisecond,
+            UInt32(info, OffsetRttVar) / MicrosecondsPerMillisecond,
+            UInt32(info, OffsetMinRtt) / MicrosecondsPerMillisecond,
+            UInt32(info, OffsetTotalRetrans),
+            UInt32(info, OffsetCwnd),
+            UInt32(info, OffsetUnacked),
+            Unsafe.ReadUnaligned<long>(info + OffsetDeliveryRate));
+    }
+
+    private static uint UInt32(byte* info, int offset) => Unsafe.ReadUnaligned<uint>(info + offset);
+}
