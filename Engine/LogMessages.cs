@@ -27,7 +27,8 @@ internal static partial class LogMessages
     [LoggerMessage(11, LogLevel.Debug, "{Server}: {Remote} was rejected, {Limit} connections are open.")]
     internal static partial void ConnectionRejected(this ILogger log, string server, IPEndPoint remote, int limit);
 
-    [LoggerMessage(12, LogLevel.Warning, "{Server}: an accepted connection could not be registered: {Error}; {Count} times since it was last logged.")]
+    [LoggerMessage(
+        12, LogLevel.Warning, "{Server}: an accepted connection could not be registered: {Error}; {Count} times since it was last logged.")]
     internal static partial void AdoptFailed(this ILogger log, string server, string error, long count);
 
     [LoggerMessage(20, LogLevel.Debug, "{Server}: connection {Id} from {Remote} opened on worker {Worker}.")]

@@ -38,7 +38,7 @@ public sealed class ServerStartException : IOException
         Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(e.Errno),
         Native.Errno.ENOSPC => new(
             StartFailure.Other,
-            $"The server cannot start: {e.Message}. This user's limit of epoll registrations is reached: sysctl fs.epoll.max_user_watches raises it.",
+            $"The server cannot start: {e.Message}. No more epoll registrations are allowed (sysctl fs.epoll.max_user_watches).",
             e.Errno),
         _ => new(StartFailure.Other, $"The server cannot start: {e.Message}.", e.Errno),
     };

@@ -56,7 +56,7 @@ internal sealed class FaultyServer : IDisposable
             int visits = newcomer.Rounds;
             Eventually.True(
                 () => armed.Injected >= Schedule.EnoughOf(when) && Going(bystander, rounds + 10, newcomer, visits + 5),
-                () => $"{armed.Injected} of {armed.Calls} calls failed; {bystander.Rounds - rounds} rounds and {newcomer.Rounds - visits} visits went well meanwhile");
+                () => $"{armed.Injected} of {armed.Calls} failed, {bystander.Rounds - rounds} rounds and {newcomer.Rounds - visits} visits went well");
         }
 
         AssertServes();

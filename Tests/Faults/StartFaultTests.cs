@@ -3,7 +3,7 @@ using C10kServer.Engine.Handlers;
 
 namespace C10kServer.Faults.Tests;
 
-/// <summary>Faults while a server starts: it says what is wrong, in the one type that callers look for, and leaves nothing behind.</summary>
+/// <summary>Faults while a server starts: it says what is wrong, in the type that callers look for, and leaves nothing behind.</summary>
 public class StartFaultTests
 {
     private readonly int _descriptors;
