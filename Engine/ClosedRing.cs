@@ -60,7 +60,7 @@ internal sealed class ClosedRing
         int Worker,
         CloseReason Reason,
         SockAddr Remote,
-        IPEndPoint Local,
+        EndPoint Local,
         long Started,
         long Ended,
         long LastActivity,

@@ -88,7 +88,7 @@ public sealed partial class Connection : ITimed
     public CloseReason CloseReason => _reason;
 
     /// <summary>The peer's address. A new object at each call.</summary>
-    public IPEndPoint RemoteEndPoint => _remote.ToEndPoint();
+    public EndPoint RemoteEndPoint => _remote.ToEndPoint();
 
     /// <summary>A slot for the handler's own state.</summary>
     public object? Tag { get; set; }

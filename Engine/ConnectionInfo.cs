@@ -21,10 +21,10 @@ public sealed record ConnectionInfo
     public required CloseReason CloseReason { get; init; }
 
     /// <summary>The peer's address.</summary>
-    public required IPEndPoint RemoteEndPoint { get; init; }
+    public required EndPoint RemoteEndPoint { get; init; }
 
     /// <summary>This end's address.</summary>
-    public required IPEndPoint LocalEndPoint { get; init; }
+    public required EndPoint LocalEndPoint { get; init; }
 
     /// <summary>When a worker took it over.</summary>
     public required DateTimeOffset StartTime { get; init; }

@@ -3,44 +3,51 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-/// <summary>A bound and listening socket. Made by whoever starts the server, then the Listener's thread owns it and closes it.</summary>
+/// <summary>A bound and listening socket. Made by whoever starts the server, then an Acceptor's thread owns it and closes it.</summary>
 internal sealed class ListeningSocket : IDisposable
 {
     // A peer that answers none of so many is gone; together they take about as long as the idle time before them.
     private const int KeepAliveProbes = 5;
 
     private readonly Descriptor _descriptor;
+    private readonly UnixSocketFile? _file;
     private readonly bool _wildcard;
 
-    private ListeningSocket(Descriptor descriptor, IPEndPoint endPoint)
+    private ListeningSocket(Descriptor descriptor, EndPoint endPoint, UnixSocketFile? file = null)
     {
         _descriptor = descriptor;
+        _file = file;
         EndPoint = endPoint;
-        _wildcard = endPoint.Address.Equals(IPAddress.Any) || endPoint.Address.Equals(IPAddress.IPv6Any);
+        _wildcard = endPoint is IPEndPoint ip && (ip.Address.Equals(IPAddress.Any) || ip.Address.Equals(IPAddress.IPv6Any));
     }
 
     /// <summary>As bound: with the port that the kernel chose where 0 was asked for.</summary>
-    internal IPEndPoint EndPoint { get; }
+    internal EndPoint EndPoint { get; }
 
     internal int Fd => _descriptor.Fd;
 
+    /// <param name="address">Where to listen.</param>
+    /// <param name="port">0 for a free one.</param>
+    /// <param name="options">The rest.</param>
+    /// <param name="reusePort">As one of a group, among which the kernel deals. Whether the port is free was looked at before.</param>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
-    internal static unsafe ListeningSocket Open(IPAddress address, int port, ServerOptions options)
+    internal static ListeningSocket Open(IPAddress address, int port, ServerOptions options, bool reusePort = false)
     {
         var endPoint = new IPEndPoint(address, port);
         SockAddr wanted = SockAddr.From(address, port);
-        int fd = Libc.Socket(wanted.Family, Sockets.Stream | Sockets.Nonblock | Sockets.Cloexec, 0);
-        if (fd < 0)
-        {
-            throw ServerStartException.For(endPoint, "socket", Errno.Last);
-        }
-
-        var descriptor = new Descriptor(fd);
+        var descriptor = new Descriptor(Socket(wanted.Family, errno => ServerStartException.For(endPoint, "socket", errno)));
         try
         {
+            int fd = descriptor.Fd;
+
             // Without it, connections in TIME_WAIT keep a restarted server off its port. A second listener is refused all the
             // same (pitfall 23).
             Check("setsockopt(SO_REUSEADDR)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoReuseAddr, 1));
+            if (reusePort)
+            {
+                Check("setsockopt(SO_REUSEPORT)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoReusePort, 1));
+            }
+
             if (wanted.Family == SockAddr.AfInet6)
             {
                 // The default is the machine's (net.ipv6.bindv6only), so it is said (pitfall 47).
@@ -48,30 +55,8 @@ internal sealed class ListeningSocket : IDisposable
                 Check("setsockopt(IPV6_V6ONLY)", Sockets.SetOption(fd, Sockets.IpProtoIpv6, Sockets.Ipv6Only, dual ? 0 : 1));
             }
 
-            if (options.NoDelay)
-            {
-                // Accepted sockets inherit it on Linux: one call instead of one a connection (pitfall 33).
-                Check("setsockopt(TCP_NODELAY)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpNoDelay, 1));
-            }
-
-            // These too are inherited by what is accepted.
-            if (options.KeepAliveTime > TimeSpan.Zero)
-            {
-                int seconds = Math.Max(1, (int)options.KeepAliveTime.TotalSeconds);
-                Check("setsockopt(SO_KEEPALIVE)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoKeepAlive, 1));
-                Check("setsockopt(TCP_KEEPIDLE)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepIdle, seconds));
-                Check("setsockopt(TCP_KEEPINTVL)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepInterval, Math.Max(1, seconds / KeepAliveProbes)));
-                Check("setsockopt(TCP_KEEPCNT)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepCount, KeepAliveProbes));
-            }
-
-            if (options.UserTimeout > TimeSpan.Zero)
-            {
-                Check("setsockopt(TCP_USER_TIMEOUT)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpUserTimeout, (int)options.UserTimeout.TotalMilliseconds));
-            }
-
-            byte* bytes = stackalloc byte[SockAddr.MaxLength];
-            int length = wanted.Write(new Span<byte>(bytes, SockAddr.MaxLength));
-            Check("bind", Libc.Bind(fd, bytes, (uint)length) == 0 ? 0 : Errno.Last);
+            SetTcpOptions(fd, options, Check);
+            Check("bind", Bind(fd, wanted));
             Check("listen", Libc.Listen(fd, options.Backlog) == 0 ? 0 : Errno.Last);
             SockAddr bound = Sockets.LocalAddress(fd);
             Check("getsockname", bound.Family != 0 ? 0 : Errno.Last);
@@ -92,8 +77,97 @@ internal sealed class ListeningSocket : IDisposable
         }
     }
 
-    /// <summary>This end's address of a connection that was accepted here. On the thread that owns the descriptor.</summary>
-    internal IPEndPoint LocalEndPointOf(int fd) => _wildcard ? Sockets.LocalAddress(fd).ToEndPoint() : EndPoint;
+    /// <exception cref="ServerStartException">Nothing is left behind.</exception>
+    internal static ListeningSocket OpenUnix(string path, ServerOptions options)
+    {
+        var descriptor = new Descriptor(Socket(SockAddr.AfUnix, errno => ServerStartException.For(path, errno)));
+        UnixSocketFile? file = null;
+        try
+        {
+            file = UnixSocketFile.Bind(descriptor.Fd, path, options.UnixMode);
+            if (Libc.Listen(descriptor.Fd, options.Backlog) != 0)
+            {
+                throw ServerStartException.For(path, Errno.Last);
+            }
 
-    public void Dispose() => _descriptor.Dispose();
+            return new ListeningSocket(descriptor, new UnixEndPoint(path), file);
+        }
+        catch
+        {
+            file?.Remove();
+            descriptor.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Takes over a descriptor that the process was started with; its options are made ours.</summary>
+    /// <exception cref="ServerStartException">It is no listening stream socket; it is left as it was.</exception>
+    internal static ListeningSocket Adopt(int fd, ServerOptions options)
+    {
+        if (Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoAcceptConn) != 1 || Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoType) != Sockets.Stream)
+        {
+            throw new ServerStartException(StartFailure.Other, $"Descriptor {fd} is no listening stream socket: the unit that passes it wants ListenStream=.");
+        }
+
+        Sockets.MakeOurs(fd);
+        SockAddr bound = Sockets.LocalAddress(fd);
+        if (bound.Family is SockAddr.AfInet or SockAddr.AfInet6)
+        {
+            SetTcpOptions(fd, options, static (_, _) => { });
+        }
+
+        EndPoint endPoint = bound.Family is SockAddr.AfInet or SockAddr.AfInet6 ? bound.ToEndPoint() : new UnixEndPoint(Sockets.LocalPath(fd));
+        return new ListeningSocket(new Descriptor(fd), endPoint);
+    }
+
+    /// <summary>This end's address of a connection that was accepted here. On the thread that owns the descriptor.</summary>
+    internal EndPoint LocalEndPointOf(int fd) => _wildcard ? Sockets.LocalAddress(fd).ToEndPoint() : EndPoint;
+
+    public void Dispose()
+    {
+        // The file first: a successor that binds between the two would lose its own.
+        if (!_descriptor.IsClosed)
+        {
+            _file?.Remove();
+        }
+
+        _descriptor.Dispose();
+    }
+
+    private static int Socket(int family, Func<int, ServerStartException> failure)
+    {
+        int fd = Libc.Socket(family, Sockets.Stream | Sockets.Nonblock | Sockets.Cloexec, 0);
+        return fd >= 0 ? fd : throw failure(Errno.Last);
+    }
+
+    private static unsafe int Bind(int fd, in SockAddr address)
+    {
+        byte* bytes = stackalloc byte[SockAddr.MaxLength];
+        int length = address.Write(new Span<byte>(bytes, SockAddr.MaxLength));
+        return Libc.Bind(fd, bytes, (uint)length) == 0 ? 0 : Errno.Last;
+    }
+
+    // Accepted sockets inherit these on Linux: a call each instead of one a connection.
+    private static void SetTcpOptions(int fd, ServerOptions options, Action<string, int> check)
+    {
+        if (options.NoDelay)
+        {
+            // Pitfall 33.
+            check("setsockopt(TCP_NODELAY)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpNoDelay, 1));
+        }
+
+        if (options.KeepAliveTime > TimeSpan.Zero)
+        {
+            int seconds = Math.Max(1, (int)options.KeepAliveTime.TotalSeconds);
+            check("setsockopt(SO_KEEPALIVE)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoKeepAlive, 1));
+            check("setsockopt(TCP_KEEPIDLE)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepIdle, seconds));
+            check("setsockopt(TCP_KEEPINTVL)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepInterval, Math.Max(1, seconds / KeepAliveProbes)));
+            check("setsockopt(TCP_KEEPCNT)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepCount, KeepAliveProbes));
+        }
+
+        if (options.UserTimeout > TimeSpan.Zero)
+        {
+            check("setsockopt(TCP_USER_TIMEOUT)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpUserTimeout, (int)options.UserTimeout.TotalMilliseconds));
+        }
+    }
 }

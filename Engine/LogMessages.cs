@@ -25,14 +25,14 @@ internal static partial class LogMessages
     internal static partial void AcceptFailed(this ILogger log, string server, string error, long count);
 
     [LoggerMessage(11, LogLevel.Debug, "{Server}: {Remote} was rejected, {Limit} connections are open.")]
-    internal static partial void ConnectionRejected(this ILogger log, string server, IPEndPoint remote, int limit);
+    internal static partial void ConnectionRejected(this ILogger log, string server, EndPoint remote, int limit);
 
     [LoggerMessage(
         12, LogLevel.Warning, "{Server}: an accepted connection could not be registered: {Error}; {Count} times since it was last logged.")]
     internal static partial void AdoptFailed(this ILogger log, string server, string error, long count);
 
     [LoggerMessage(20, LogLevel.Debug, "{Server}: connection {Id} from {Remote} opened on worker {Worker}.")]
-    internal static partial void ConnectionOpened(this ILogger log, string server, long id, IPEndPoint remote, int worker);
+    internal static partial void ConnectionOpened(this ILogger log, string server, long id, EndPoint remote, int worker);
 
     [LoggerMessage(21, LogLevel.Debug, "{Server}: connection {Id} closed, {Reason}, {Received} bytes received, {Sent} sent.")]
     internal static partial void ConnectionClosed(this ILogger log, string server, long id, CloseReason reason, long received, long sent);

@@ -19,6 +19,8 @@ public sealed class Server : IDisposable
     private volatile ServerOptions _options;
     private volatile ServerState _state;
     private volatile string? _lastError;
+    private volatile Intake _intake;
+    private int _peak;
     private long _startedAt;
     private long _endedAt;
 
@@ -38,10 +40,10 @@ public sealed class Server : IDisposable
     public ServerState State => _state;
 
     /// <summary>Where it listens, with the port that the kernel chose where 0 was asked for. Empty before it was started.</summary>
-    public IReadOnlyList<IPEndPoint> EndPoints => _listener?.EndPoints ?? [];
+    public IReadOnlyList<EndPoint> EndPoints { get; private set; } = [];
 
-    /// <summary>The port that it listens on, or 0 before it was started.</summary>
-    public int Port => _listener?.EndPoints[0].Port ?? 0;
+    /// <summary>The port that it listens on, or 0 before it was started and where it has none.</summary>
+    public int Port => EndPoints.OfType<IPEndPoint>().FirstOrDefault()?.Port ?? 0;
 
     /// <summary>The backlog as the kernel has it, after net.core.somaxconn.</summary>
     public int EffectiveBacklog { get; private set; }
@@ -61,19 +63,19 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>The most connections that were open at a time.</summary>
-    public int PeakConnectionCount => _listener?.PeakConnectionCount ?? 0;
+    public int PeakConnectionCount => Volatile.Read(ref _peak);
 
     /// <summary>Connections accepted.</summary>
-    public long Accepted => _listener?.Accepted ?? 0;
+    public long Accepted => (_listener?.Acceptor.Accepted ?? 0) + Workers.Sum(static (Acceptor acceptor) => acceptor.Accepted);
 
     /// <summary>Connections reset as the limit was reached.</summary>
-    public long Rejected => _listener?.Rejected ?? 0;
+    public long Rejected => (_listener?.Acceptor.Rejected ?? 0) + Workers.Sum(static (Acceptor acceptor) => acceptor.Rejected);
 
     /// <summary>Connections closed.</summary>
     public long Closed => Sum(static counters => Volatile.Read(ref counters.Closed));
 
     /// <summary>Failures of accept, and of registering what was accepted.</summary>
-    public long AcceptErrors => (_listener?.Errors ?? 0) + Sum(static counters => Volatile.Read(ref counters.AdoptErrors));
+    public long AcceptErrors => (_listener?.Acceptor.Errors ?? 0) + Workers.Sum(static (Acceptor acceptor) => acceptor.Errors) + Sum(static counters => Volatile.Read(ref counters.AdoptErrors));
 
     /// <summary>Bytes received on all connections.</summary>
     public long BytesReceived => Sum(static counters => Volatile.Read(ref counters.BytesReceived));
@@ -111,6 +113,9 @@ public sealed class Server : IDisposable
 
     internal WorkerPool Workers { get; }
 
+    /// <summary>What the acceptors go by, at each of their turns.</summary>
+    internal Intake Intake => _intake;
+
     internal AddressLimiter Addresses { get; } = new();
 
     internal ClosedRing ClosedConnections { get; } = new();
@@ -127,11 +132,14 @@ public sealed class Server : IDisposable
                 throw new InvalidOperationException($"The server is {_state}: a server starts once.");
             }
 
+            Listener? listener = null;
             try
             {
                 ConnectionLimit = Descriptors.ConnectionLimit(Options);
+                listener = new Listener(this);
+                Listen(listener.Acceptor);
                 Workers.Grow(Options.WorkerCount, start: false);
-                _listener = new Listener(this);
+                _listener = listener;
             }
             catch (EngineException e)
             {
@@ -141,7 +149,9 @@ public sealed class Server : IDisposable
             {
                 if (_listener is null)
                 {
+                    listener?.Dispose();
                     Workers.Dispose();
+                    EndPoints = [];
                 }
             }
 
@@ -263,7 +273,7 @@ public sealed class Server : IDisposable
         lock (_lifecycle)
         {
             Require(ServerState.Running, ServerState.Suspended);
-            _listener!.Suspend();
+            SetIntake(Intake.Suspended);
             _state = ServerState.Suspended;
         }
     }
@@ -275,7 +285,7 @@ public sealed class Server : IDisposable
         lock (_lifecycle)
         {
             Require(ServerState.Running, ServerState.Suspended);
-            _listener!.Resume();
+            SetIntake(Intake.Open);
             _state = ServerState.Running;
         }
     }
@@ -290,7 +300,7 @@ public sealed class Server : IDisposable
         lock (_lifecycle)
         {
             Require(ServerState.Running, ServerState.Suspended, ServerState.Draining);
-            _listener!.BeginDrain();
+            SetIntake(Intake.Draining);
             _state = ServerState.Draining;
         }
     }
@@ -400,6 +410,96 @@ public sealed class Server : IDisposable
         End();
         _listener?.BeginStop();
         Workers.Post(new Command(CommandKind.Stop));
+    }
+
+    /// <summary>A worker gets sockets of its own with ReusePort; before its thread runs.</summary>
+    internal void GiveSockets(Worker worker)
+    {
+        if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
+        {
+            return;
+        }
+
+        foreach (IPEndPoint endPoint in EndPoints.Cast<IPEndPoint>())
+        {
+            Add(worker.Acceptor, ListeningSocket.Open(endPoint.Address, endPoint.Port, Options, reusePort: true));
+        }
+    }
+
+    /// <summary>From an acceptor's thread.</summary>
+    internal void OnPeak(int open)
+    {
+        for (int peak = _peak; open > peak;)
+        {
+            int before = Interlocked.CompareExchange(ref _peak, open, peak);
+            if (before == peak)
+            {
+                return;
+            }
+
+            peak = before;
+        }
+    }
+
+    /// <summary>Opens all that the options name. With ReusePort it is a look only, at what is free; then the workers open it.</summary>
+    private void Listen(Acceptor acceptor)
+    {
+        var endPoints = new List<EndPoint>();
+        int port = Options.Port;
+        foreach (IPAddress address in Options.Addresses)
+        {
+            ListeningSocket socket = ListeningSocket.Open(address, port, Options);
+
+            // Port 0 is one free port, and the same one on all addresses.
+            port = ((IPEndPoint)socket.EndPoint).Port;
+            endPoints.Add(socket.EndPoint);
+            if (Options.Dispatch == DispatchMode.ReusePort)
+            {
+                // SO_REUSEPORT would let any server of this user in on the port: this is what refuses a second one (pitfall 23).
+                socket.Dispose();
+            }
+            else
+            {
+                Add(acceptor, socket);
+            }
+        }
+
+        if (Options.UnixPath is { } path)
+        {
+            Add(acceptor, ListeningSocket.OpenUnix(path, Options));
+            endPoints.Add(new UnixEndPoint(path));
+        }
+
+        foreach (int fd in Options.Inherited)
+        {
+            ListeningSocket socket = ListeningSocket.Adopt(fd, Options);
+            Add(acceptor, socket);
+            endPoints.Add(socket.EndPoint);
+        }
+
+        EndPoints = endPoints;
+    }
+
+    private static void Add(Acceptor acceptor, ListeningSocket socket)
+    {
+        try
+        {
+            acceptor.Add(socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private void SetIntake(Intake intake)
+    {
+        _intake = intake;
+        _listener!.Wake();
+
+        // With ReusePort they accept; it wakes them, whatever else it does.
+        Workers.Post(new Command(CommandKind.Configure));
     }
 
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);

@@ -13,6 +13,21 @@ public sealed record ServerOptions
     /// <summary>Where to listen, each IPv4 or IPv6. Loopback unless told otherwise.</summary>
     public IReadOnlyList<IPAddress> Addresses { get; init; } = [IPAddress.Loopback];
 
+    /// <summary>
+    /// A Unix domain socket to listen on, besides the addresses; these may be empty then. A file that a server left behind there is
+    /// replaced, and the server's own is removed at its end.
+    /// </summary>
+    public string? UnixPath { get; init; }
+
+    /// <summary>Who may connect to it, as the file's mode. Null: as the process's umask has it.</summary>
+    public UnixFileMode? UnixMode { get; init; }
+
+    /// <summary>
+    /// Listening sockets that the process was started with, see <see cref="InheritedSockets"/>, besides the addresses; these may be
+    /// empty then. The server closes them at its end.
+    /// </summary>
+    public IReadOnlyList<int> Inherited { get; init; } = [];
+
     /// <summary>0 to 65535; 0 takes a free port, the same on all addresses.</summary>
     public int Port { get; init; }
 
@@ -88,9 +103,21 @@ public sealed record ServerOptions
         ArgumentException.ThrowIfNullOrWhiteSpace(Name);
         ArgumentNullException.ThrowIfNull(HandlerFactory);
         ArgumentNullException.ThrowIfNull(Log);
-        if (Addresses is null or { Count: 0 })
+        ArgumentNullException.ThrowIfNull(Addresses);
+        ArgumentNullException.ThrowIfNull(Inherited);
+        if (Addresses.Count == 0 && UnixPath is null && Inherited.Count == 0)
         {
             throw new ArgumentException("A server listens on one address at least.", nameof(Addresses));
+        }
+
+        if (UnixPath is { } path && (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > UnixSocketFile.MaxPathLength))
+        {
+            throw new ArgumentException($"The path of a socket has 1 to {UnixSocketFile.MaxPathLength} bytes.", nameof(UnixPath));
+        }
+
+        if (Dispatch == DispatchMode.ReusePort && (UnixPath is not null || Inherited.Count > 0))
+        {
+            throw new ArgumentException("Only addresses of its own can be shared out by ReusePort.", nameof(Dispatch));
         }
 
         InRange(Port, 0, 65535, nameof(Port));
@@ -99,7 +126,7 @@ public sealed record ServerOptions
         InRange(MaxConnections, 0, int.MaxValue, nameof(MaxConnections));
         InRange(MaxConnectionsPerAddress, 0, int.MaxValue, nameof(MaxConnectionsPerAddress));
         InRange(AcceptRate, 0, int.MaxValue, nameof(AcceptRate));
-        InRange((int)Dispatch, 0, (int)DispatchMode.LeastLoaded, nameof(Dispatch));
+        InRange((int)Dispatch, 0, (int)DispatchMode.ReusePort, nameof(Dispatch));
         InRange(KeepAliveTime, TimeSpan.Zero, nameof(KeepAliveTime));
         InRange(UserTimeout, TimeSpan.Zero, TimeSpan.FromMilliseconds(int.MaxValue), nameof(UserTimeout));
         InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));
@@ -127,6 +154,10 @@ public sealed record ServerOptions
         Name != other.Name ? nameof(Name)
         : !Addresses.SequenceEqual(other.Addresses) ? nameof(Addresses)
         : Port != other.Port ? nameof(Port)
+        : UnixPath != other.UnixPath ? nameof(UnixPath)
+        : UnixMode != other.UnixMode ? nameof(UnixMode)
+        : !Inherited.SequenceEqual(other.Inherited) ? nameof(Inherited)
+        : (Dispatch == DispatchMode.ReusePort) != (other.Dispatch == DispatchMode.ReusePort) ? nameof(Dispatch)
         : Backlog != other.Backlog ? nameof(Backlog)
         : DualMode != other.DualMode ? nameof(DualMode)
         : NoDelay != other.NoDelay ? nameof(NoDelay)

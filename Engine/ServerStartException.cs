@@ -32,6 +32,15 @@ public sealed class ServerStartException : IOException
         _ => new(StartFailure.Other, $"Cannot listen on {endPoint}: {call}: {Native.Errno.Describe(errno)}.", errno),
     };
 
+    /// <summary>For the path of a Unix domain socket.</summary>
+    internal static ServerStartException For(string path, int errno) => errno switch
+    {
+        Native.Errno.EACCES or Native.Errno.EPERM => new(
+            StartFailure.PortAccessDenied, $"This user may not make a socket at {path}. Choose a directory that it may write to.", errno),
+        Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
+        _ => new(StartFailure.AddressNotAvailable, $"Cannot listen on {path}: {Native.Errno.Describe(errno)}.", errno),
+    };
+
     /// <summary>For a call that is not about an address.</summary>
     internal static ServerStartException For(EngineException e) => e.Errno switch
     {

@@ -70,6 +70,7 @@ internal sealed unsafe class Worker : IDisposable
         Timers = new TimerWheel(Now);
         Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
         _epoll = new Epoll(EventsPerTurn);
+        Acceptor = new Acceptor(server, _epoll, AdoptOwn);
         try
         {
             _mailbox = new Mailbox();
@@ -120,6 +121,9 @@ internal sealed unsafe class Worker : IDisposable
     internal TimerWheel Timers { get; }
 
     internal Counters Counters { get; } = new();
+
+    /// <summary>Has sockets with ReusePort alone.</summary>
+    internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>
     internal int ConnectionCount => _table.Count;
@@ -180,6 +184,7 @@ internal sealed unsafe class Worker : IDisposable
 
     public void Dispose()
     {
+        Acceptor.Dispose();
         _mailbox?.Dispose();
         _epoll.Dispose();
     }
@@ -211,6 +216,7 @@ internal sealed unsafe class Worker : IDisposable
     private void Turn()
     {
         int n = Wait();
+        Acceptor.Advance(Now);
         Dispatch(n);
         ReadMailbox();
         Timers.Advance(Now);
@@ -234,7 +240,7 @@ internal sealed unsafe class Worker : IDisposable
 
         Volatile.Write(ref _turnStarted, 0);
         bool work = _mailboxPending || _ready.Count > 0 || _sync.Count > 0 || _reap.Count > 0;
-        int n = _epoll.Wait(work ? 0 : Timers.Timeout(now));
+        int n = _epoll.Wait(work ? 0 : Timeout(now));
         Now = Clock.Now;
         Volatile.Write(ref _turnStarted, Now);
         if (n < 0)
@@ -246,6 +252,13 @@ internal sealed unsafe class Worker : IDisposable
         Counters.Wakeups++;
         Counters.Events += n;
         return n;
+    }
+
+    private int Timeout(long now)
+    {
+        int timer = Timers.Timeout(now);
+        int pause = Acceptor.Timeout(now);
+        return timer < 0 ? pause : pause < 0 ? timer : Math.Min(timer, pause);
     }
 
     private void Dispatch(int n)
@@ -260,6 +273,11 @@ internal sealed unsafe class Worker : IDisposable
             else if (token == MailboxToken)
             {
                 _mailboxPending = true;
+            }
+            else
+            {
+                // A listening socket; or an earlier owner's, and nobody's.
+                Acceptor.OnEvent(token, Now);
             }
         }
     }
@@ -304,6 +322,7 @@ internal sealed unsafe class Worker : IDisposable
                 break;
             case CommandKind.Retire:
                 _retiring = true;
+                Acceptor.Drain(Now);
                 break;
             case CommandKind.Stop:
                 Stop(reset: command.Number != 0);
@@ -311,6 +330,12 @@ internal sealed unsafe class Worker : IDisposable
             default:
                 throw new UnreachableException();
         }
+    }
+
+    private bool AdoptOwn(Command command)
+    {
+        Adopt(command);
+        return true;
     }
 
     private void Adopt(in Command command)
@@ -523,6 +548,7 @@ internal sealed unsafe class Worker : IDisposable
     private void Stop(bool reset)
     {
         _stopping = true;
+        Acceptor.Dispose();
         for (int slot = 0; slot < _table.Capacity; slot++)
         {
             if (_table.At(slot) is not { } connection)

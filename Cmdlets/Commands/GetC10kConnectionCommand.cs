@@ -134,7 +134,7 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         (target.Connection is long id ? id == connection.Id : target.Worker is null || target.Worker == connection.Worker)
         && (State is null || State.Contains(connection.State))
         && (Worker is null || Worker.Contains(connection.Worker))
-        && (RemoteAddress is null || IsFrom(connection.RemoteAddress));
+        && (RemoteAddress is null || (connection.RemoteAddress is IPAddress address && IsFrom(address)));
 
     private bool IsFrom(IPAddress address)
     {

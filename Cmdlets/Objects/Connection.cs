@@ -33,17 +33,17 @@ public sealed class Connection
     /// <summary>Why it ended; None while it is open, or where it was gone before the reason could be read.</summary>
     public CloseReason CloseReason => (CloseReason)_info.CloseReason;
 
-    /// <summary>The peer's address.</summary>
-    public IPAddress RemoteAddress => RemoteEndPoint.Address;
+    /// <summary>The peer's address; none where it came over a Unix domain socket.</summary>
+    public IPAddress? RemoteAddress => (_info.RemoteEndPoint as IPEndPoint)?.Address;
 
-    /// <summary>The peer's port.</summary>
-    public int RemotePort => _info.RemoteEndPoint.Port;
+    /// <summary>The peer's port; 0 where it came over a Unix domain socket.</summary>
+    public int RemotePort => (_info.RemoteEndPoint as IPEndPoint)?.Port ?? 0;
 
     /// <summary>The peer's address and port.</summary>
-    public IPEndPoint RemoteEndPoint => Unmapped(_info.RemoteEndPoint);
+    public EndPoint RemoteEndPoint => _info.RemoteEndPoint;
 
-    /// <summary>The address and port that the peer connected to.</summary>
-    public IPEndPoint LocalEndPoint => Unmapped(_info.LocalEndPoint);
+    /// <summary>The address and port, or the path, that the peer connected to.</summary>
+    public EndPoint LocalEndPoint => _info.LocalEndPoint;
 
     /// <summary>The worker that owns the connection.</summary>
     public int Worker => _info.Worker;
@@ -110,8 +110,4 @@ public sealed class Connection
             _info = after;
         }
     }
-
-    /// <summary>A v4 peer of a dual-stack socket has a v6 address in the kernel's eyes, and nobody else's.</summary>
-    private static IPEndPoint Unmapped(IPEndPoint endPoint) =>
-        endPoint.Address.IsIPv4MappedToIPv6 ? new IPEndPoint(endPoint.Address.MapToIPv4(), endPoint.Port) : endPoint;
 }

@@ -34,16 +34,16 @@ public sealed class Server : IDisposable
     public string Protocol { get; }
 
     /// <summary>The first address that it listens on.</summary>
-    public IPAddress? Address => EndPoint?.Address;
+    public IPAddress? Address => (EndPoint as IPEndPoint)?.Address;
 
     /// <summary>The port that it listens on: the real one, also where the kernel chose.</summary>
     public int Port => _engine.Port;
 
-    /// <summary>The first address and port that it listens on.</summary>
-    public IPEndPoint? EndPoint => _engine.EndPoints is [IPEndPoint first, ..] ? first : null;
+    /// <summary>The first address and port that it listens on, or the path of its socket.</summary>
+    public EndPoint? EndPoint => _engine.EndPoints is [EndPoint first, ..] ? first : null;
 
-    /// <summary>All addresses and ports that it listens on.</summary>
-    public IReadOnlyList<IPEndPoint> EndPoints => _engine.EndPoints;
+    /// <summary>All addresses and ports, and the path, that it listens on.</summary>
+    public IReadOnlyList<EndPoint> EndPoints => _engine.EndPoints;
 
     /// <summary>The number of worker threads.</summary>
     public int WorkerCount => _engine.Options.WorkerCount;

@@ -28,6 +28,7 @@ internal static class Errno
     internal const int ENOBUFS = 105;
     internal const int ENOTCONN = 107;
     internal const int ETIMEDOUT = 110;
+    internal const int ECONNREFUSED = 111;
     internal const int EHOSTDOWN = 112;
     internal const int EHOSTUNREACH = 113;
 

@@ -9,6 +9,7 @@ namespace C10kServer.Engine.Native;
 /// </summary>
 internal readonly struct SockAddr : IEquatable<SockAddr>
 {
+    internal const int AfUnix = 1;
     internal const int AfInet = 2;
     internal const int AfInet6 = 10;
 
@@ -92,7 +93,7 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
     }
 
     /// <summary>For people: an IPv4 address mapped into IPv6 is shown as the IPv4 address it is (pitfall 47).</summary>
-    internal IPEndPoint ToEndPoint()
+    internal EndPoint ToEndPoint()
     {
         if (IsIPv4)
         {
@@ -109,7 +110,8 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
             return new IPEndPoint(new IPAddress(raw, _scope), _port);
         }
 
-        return new IPEndPoint(IPAddress.None, 0);
+        // A client of a Unix domain socket: it has no address.
+        return new UnixEndPoint("");
     }
 
     public bool Equals(SockAddr other) =>

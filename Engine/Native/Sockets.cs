@@ -9,9 +9,12 @@ internal static unsafe class Sockets
 
     internal const int SolSocket = 1;
     internal const int SoReuseAddr = 2;
+    internal const int SoType = 3;
     internal const int SoError = 4;
     internal const int SoKeepAlive = 9;
     internal const int SoLinger = 13;
+    internal const int SoReusePort = 15;
+    internal const int SoAcceptConn = 30;
     internal const int IpProtoTcp = 6;
     internal const int TcpNoDelay = 1;
     internal const int TcpKeepIdle = 4;
@@ -31,6 +34,36 @@ internal static unsafe class Sockets
     /// <summary>0, or the errno.</summary>
     internal static int SetOption(int fd, int level, int option, int value) =>
         Libc.SetSockOpt(fd, level, option, &value, sizeof(int)) == 0 ? 0 : Errno.Last;
+
+    /// <summary>The value, or -1 for what is no socket.</summary>
+    internal static int GetOption(int fd, int level, int option)
+    {
+        int value = 0;
+        uint length = sizeof(int);
+        return Libc.GetSockOpt(fd, level, option, &value, &length) == 0 ? value : -1;
+    }
+
+    /// <summary>Makes an inherited descriptor behave as our own: non-blocking, and closed in the processes that we start.</summary>
+    internal static void MakeOurs(int fd)
+    {
+        const int SetDescriptorFlags = 2;
+        const int CloseOnExec = 1;
+        const int GetStatusFlags = 3;
+        const int SetStatusFlags = 4;
+        _ = Libc.Fcntl(fd, SetDescriptorFlags, CloseOnExec);
+        _ = Libc.Fcntl(fd, SetStatusFlags, Libc.Fcntl(fd, GetStatusFlags, 0) | Nonblock);
+    }
+
+    /// <summary>The path that a Unix domain socket is bound to.</summary>
+    internal static string LocalPath(int fd)
+    {
+        const int FamilyLength = 2;
+        byte* bytes = stackalloc byte[SockAddr.MaxLength];
+        uint length = SockAddr.MaxLength;
+        return Libc.GetSockName(fd, bytes, &length) == 0 && length > FamilyLength
+            ? System.Text.Encoding.UTF8.GetString(new ReadOnlySpan<byte>(bytes + FamilyLength, (int)Math.Min(length, SockAddr.MaxLength) - FamilyLength)).TrimEnd('\0')
+            : "";
+    }
 
     /// <summary>The address that this end is bound to.</summary>
     internal static SockAddr LocalAddress(int fd)

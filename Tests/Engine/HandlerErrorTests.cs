@@ -183,7 +183,7 @@ public class HandlerErrorTests
         using var blocked = new ManualResetEventSlim();
         var server = new Server(new ServerOptions { WorkerCount = 2, HandlerFactory = () => new LambdaHandler { Received = (_, _) => blocked.Wait() } });
         server.Start();
-        using var client = new TestClient(server.EndPoints[0]);
+        using var client = new TestClient((System.Net.IPEndPoint)server.EndPoints[0]);
         client.Send([0]);
         Eventually.True(() => server.GetWorkers().Any(static worker => worker.State == WorkerState.Stalled));
         var watch = System.Diagnostics.Stopwatch.StartNew();

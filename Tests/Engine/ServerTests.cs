@@ -150,8 +150,8 @@ public class ServerTests
     {
         using var fixture = new ServerFixture(new EchoHandler(), options => options with { Addresses = [IPAddress.Loopback, IPAddress.IPv6Loopback] });
         Assert.Equal(2, fixture.Server.EndPoints.Count);
-        Assert.Equal(fixture.Server.EndPoints[0].Port, fixture.Server.EndPoints[1].Port);
-        foreach (IPEndPoint endPoint in fixture.Server.EndPoints)
+        Assert.Single(fixture.Server.EndPoints.Cast<IPEndPoint>().Select(static endPoint => endPoint.Port).Distinct());
+        foreach (IPEndPoint endPoint in fixture.Server.EndPoints.Cast<IPEndPoint>())
         {
             using var client = new TestClient(endPoint);
             client.Echo(1, 1000);
@@ -227,7 +227,7 @@ public class ServerTests
         int descriptors = ProcessLedger.Descriptors();
         var server = new Server(new ServerOptions { WorkerCount = 2, HandlerFactory = static () => new EchoHandler() });
         server.Start();
-        List<TestClient> clients = [.. Enumerable.Range(0, 4).Select(_ => new TestClient(server.EndPoints[0]))];
+        List<TestClient> clients = [.. Enumerable.Range(0, 4).Select(_ => new TestClient((IPEndPoint)server.EndPoints[0]))];
         clients.ForEach(static client => client.Echo(1, 10));
 
         // A command with no subject is a mistake of the engine's own.

@@ -29,7 +29,7 @@ internal sealed class FaultyServer : IDisposable
 
     internal CountingEcho Echo { get; } = new();
 
-    internal IPEndPoint EndPoint => Server.EndPoints[0];
+    internal IPEndPoint EndPoint => (IPEndPoint)Server.EndPoints[0];
 
     /// <summary>A server that has ended in this state is as it should be.</summary>
     internal ServerState ExpectedState { get; set; } = ServerState.Stopped;

@@ -59,7 +59,7 @@ public class StartFaultTests
 
             // What can be started again is started again; a failed start is no end.
             server.Start();
-            using (var client = new TestClient(server.EndPoints[0]))
+            using (var client = new TestClient((System.Net.IPEndPoint)server.EndPoints[0]))
             {
                 client.Echo(nth, 1000);
             }

@@ -18,7 +18,8 @@
 
 #define CALLS(X)                                                                                                                \
     X(accept4) X(recv) X(send) X(epoll_ctl) X(epoll_wait) X(eventfd) X(epoll_create1) X(socket) X(bind) X(listen) X(setsockopt) \
-    X(getsockopt) X(getsockname) X(shutdown) X(close) X(ioctl) X(write) X(getrlimit) X(clock_gettime) X(syscall)
+    X(getsockopt) X(getsockname) X(shutdown) X(close) X(ioctl) X(write) X(getrlimit) X(clock_gettime) X(syscall) \
+    X(connect) X(fcntl) X(statx)
 
 #define KIND(name) K_##name,
 enum kind { CALLS(KIND) KINDS };
@@ -317,6 +318,24 @@ SHIM(int, getrlimit, int resource, void *limits)
 {
     FAIL_FIRST(getrlimit);
     return CALL(getrlimit, int (*)(int, void *))(resource, limits);
+}
+
+SHIM(int, connect, int fd, const void *address, unsigned length)
+{
+    FAIL_FIRST(connect);
+    return CALL(connect, int (*)(int, const void *, unsigned))(fd, address, length);
+}
+
+SHIM(int, fcntl, int fd, int command, int value)
+{
+    FAIL_FIRST(fcntl);
+    return CALL(fcntl, int (*)(int, int, ...))(fd, command, value);
+}
+
+SHIM(int, statx, int directory, const char *path, int flags, unsigned mask, void *result)
+{
+    FAIL_FIRST(statx);
+    return CALL(statx, int (*)(int, const char *, int, unsigned, void *))(directory, path, flags, mask, result);
 }
 
 SHIM(int, clock_gettime, int clock, void *time)

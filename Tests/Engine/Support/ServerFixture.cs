@@ -21,7 +21,7 @@ internal sealed class ServerFixture : IDisposable
 
     internal Server Server { get; }
 
-    internal IPEndPoint EndPoint => Server.EndPoints[0];
+    internal IPEndPoint EndPoint => (IPEndPoint)Server.EndPoints[0];
 
     /// <summary>What a test expects of handlers unless it says otherwise.</summary>
     internal int ExpectedHandlerErrors { get; set; }

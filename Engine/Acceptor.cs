@@ -1,0 +1,267 @@
+using C10kServer.Engine.Native;
+using Microsoft.Extensions.Logging;
+
+namespace C10kServer.Engine;
+
+/// <summary>Whether a server takes new connections.</summary>
+internal enum Intake
+{
+    /// <summary>Yes.</summary>
+    Open,
+
+    /// <summary>They wait in the kernel's queue.</summary>
+    Suspended,
+
+    /// <summary>Those in the kernel's queue, and then no more.</summary>
+    Draining,
+}
+
+/// <summary>
+/// Accepts from listening sockets on somebody's epoll: the Listener's, or with ReusePort each worker's. Owns the sockets, and what it
+/// accepts until that is taken. Belongs to the thread of that epoll; the counters are written by it and read by anyone.
+/// </summary>
+internal sealed unsafe class Acceptor : IDisposable
+{
+    /// <summary>
+    /// While descriptors or memory have run out: long enough that a full process is left alone, short enough that nobody notices
+    /// the end of it. Connects wait in the kernel's queue meanwhile.
+    /// </summary>
+    internal const int PauseMilliseconds = 100;
+
+    /// <summary>What epoll gives back for a listening socket: a slot that no connection ever has.</summary>
+    internal const ulong FirstToken = 0xFFFF_0000;
+
+    // Accepts from one socket before the others and the clock have their turn.
+    private const int AcceptsPerTurn = 256;
+
+    private const int LogInterval = 1000;
+
+    private readonly Server _server;
+    private readonly Epoll _epoll;
+    private readonly Func<Command, bool> _take;
+    private readonly List<ListeningSocket> _sockets = [];
+    private readonly AcceptRateLimiter _rateLimiter = new(Clock.Now);
+    private uint _interest = Epoll.In;
+    private long _accepted;
+    private long _rejected;
+    private long _errors;
+    private long _pausedUntil;
+    private long _nextLogAt;
+    private long _errorsLogged;
+    private bool _drained;
+
+    /// <param name="server">Whose limits hold.</param>
+    /// <param name="epoll">Where the sockets are registered.</param>
+    /// <param name="take">Takes an accepted descriptor, as an Adopt command. False: it does not, and it is still the acceptor's.</param>
+    internal Acceptor(Server server, Epoll epoll, Func<Command, bool> take) => (_server, _epoll, _take) = (server, epoll, take);
+
+    internal long Accepted => Volatile.Read(ref _accepted);
+
+    internal long Rejected => Volatile.Read(ref _rejected);
+
+    internal long Errors => Volatile.Read(ref _errors);
+
+    private bool IsAccepting => _server.Intake == Intake.Open && _pausedUntil == 0;
+
+    /// <summary>From then on the socket is this acceptor's. Before the thread runs, or on it.</summary>
+    /// <exception cref="EngineException">It could not be registered; it is still the caller's.</exception>
+    internal void Add(ListeningSocket socket)
+    {
+        int errno = _epoll.Add(socket.Fd, _interest, FirstToken + (ulong)_sockets.Count);
+        if (errno != 0)
+        {
+            throw new EngineException("epoll_ctl", errno);
+        }
+
+        _sockets.Add(socket);
+    }
+
+    /// <summary>Milliseconds until a pause is over; -1 where there is none.</summary>
+    internal int Timeout(long now) => _pausedUntil == 0 ? -1 : (int)Math.Clamp(_pausedUntil - now, 0, int.MaxValue);
+
+    /// <summary>At the beginning of a turn: ends a pause that is over, and does what the server's intake asks for.</summary>
+    internal void Advance(long now)
+    {
+        if (_pausedUntil != 0 && now >= _pausedUntil)
+        {
+            _pausedUntil = 0;
+        }
+
+        if (_server.Intake == Intake.Draining && !_drained)
+        {
+            Drain(now);
+        }
+
+        SyncInterest();
+    }
+
+    /// <summary>For an event of epoll's. False when the token is none of this acceptor's.</summary>
+    internal bool OnEvent(ulong token, long now)
+    {
+        if (token - FirstToken >= (ulong)_sockets.Count)
+        {
+            return false;
+        }
+
+        if (IsAccepting)
+        {
+            AcceptFrom(_sockets[(int)(token - FirstToken)], now);
+            SyncInterest();
+        }
+
+        return true;
+    }
+
+    /// <summary>Accepts what is in the kernel's queue, whose clients have been told that they are connected, and closes the sockets.</summary>
+    internal void Drain(long now)
+    {
+        // No more than a queue can hold: a flood must not put the end off.
+        foreach (ListeningSocket socket in _sockets)
+        {
+            for (int left = _server.EffectiveBacklog; left > 0 && AcceptFrom(socket, now); left -= AcceptsPerTurn)
+            {
+            }
+        }
+
+        _drained = true;
+        Dispose();
+    }
+
+    /// <summary>Closes the sockets. Connects in the kernel's queue are reset by it.</summary>
+    public void Dispose()
+    {
+        _sockets.ForEach(static socket => socket.Dispose());
+        _sockets.Clear();
+    }
+
+    // Level-triggered: while accepting pauses, readiness is not asked for, or the loop would spin.
+    private void SyncInterest()
+    {
+        uint wanted = IsAccepting ? Epoll.In : 0;
+        if (wanted == _interest)
+        {
+            return;
+        }
+
+        for (int i = 0; i < _sockets.Count; i++)
+        {
+            int errno = _epoll.Modify(_sockets[i].Fd, wanted, FirstToken + (ulong)i);
+            if (errno == Errno.ENOMEM)
+            {
+                // Perhaps just what accepting pauses for. The next turn tries again; sockets that stay ready must not make it spin.
+                Thread.Sleep(PauseMilliseconds);
+                return;
+            }
+
+            if (errno != 0)
+            {
+                throw new EngineException("epoll_ctl", errno);
+            }
+        }
+
+        _interest = wanted;
+    }
+
+    /// <summary>True when there may be more.</summary>
+    private bool AcceptFrom(ListeningSocket socket, long now)
+    {
+        byte* address = stackalloc byte[SockAddr.MaxLength];
+        int fd = socket.Fd;
+        int perSecond = _server.Options.AcceptRate;
+        for (int i = 0; i < AcceptsPerTurn; i++)
+        {
+            if (perSecond > 0 && _rateLimiter.Take(perSecond, now) is > 0 and var wait)
+            {
+                _pausedUntil = now + wait;
+                return false;
+            }
+
+            // The address comes with the connection: getpeername fails when the peer has reset meanwhile (pitfall 17).
+            uint length = SockAddr.MaxLength;
+            int accepted = Libc.Accept4(fd, address, &length, Sockets.Nonblock | Sockets.Cloexec);
+            if (accepted >= 0)
+            {
+                if (!Deal(accepted, SockAddr.Read(new ReadOnlySpan<byte>(address, (int)Math.Min(length, SockAddr.MaxLength))), socket))
+                {
+                    return false;
+                }
+
+                continue;
+            }
+
+            int errno = Errno.Last;
+            switch (AcceptErrors.Outcome(errno))
+            {
+                case AcceptOutcome.Drained:
+                    return false;
+                case AcceptOutcome.Again:
+                    break;
+                case AcceptOutcome.Skip:
+                    CountError(errno, now);
+                    break;
+                case AcceptOutcome.Pause:
+                    CountError(errno, now);
+                    _pausedUntil = now + PauseMilliseconds;
+                    return false;
+                default:
+                    throw new EngineException("accept4", errno);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>False when nobody takes connections any more: the server is at its end.</summary>
+    private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
+    {
+        ServerOptions options = _server.Options;
+        int open = _server.ConnectionCount + 1;
+        if (open > _server.ConnectionLimit)
+        {
+            Reject(fd, remote, _server.ConnectionLimit);
+            return true;
+        }
+
+        bool perAddress = options.MaxConnectionsPerAddress > 0;
+        if (perAddress && !_server.Addresses.TryTake(remote, options.MaxConnectionsPerAddress))
+        {
+            Reject(fd, remote, options.MaxConnectionsPerAddress);
+            return true;
+        }
+
+        // Counted before a worker can count its end.
+        Volatile.Write(ref _accepted, _accepted + 1);
+        _server.OnPeak(open);
+        if (_take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress ? 1 : 0)))
+        {
+            return true;
+        }
+
+        _ = Libc.Close(fd);
+        Volatile.Write(ref _accepted, _accepted - 1);
+        return false;
+    }
+
+    // A reset says at once what a silent close would leave the client to guess.
+    private void Reject(int fd, in SockAddr remote, int limit)
+    {
+        Sockets.ResetOnClose(fd);
+        _ = Libc.Close(fd);
+        Volatile.Write(ref _rejected, _rejected + 1);
+        if (_server.Log.IsEnabled(LogLevel.Debug))
+        {
+            _server.Log.ConnectionRejected(_server.Options.Name, remote.ToEndPoint(), limit);
+        }
+    }
+
+    private void CountError(int errno, long now)
+    {
+        Volatile.Write(ref _errors, _errors + 1);
+        if (now >= _nextLogAt)
+        {
+            _nextLogAt = now + LogInterval;
+            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors - _errorsLogged);
+            _errorsLogged = _errors;
+        }
+    }
+}
