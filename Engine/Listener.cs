@@ -29,6 +29,7 @@ internal sealed unsafe class Listener : IDisposable
     private readonly List<ListeningSocket> _sockets = [];
     private readonly Epoll _epoll;
     private readonly Descriptor _wake;
+    private readonly SpareDescriptors _spares = new();
     private readonly RateSampler _rates = new(Clock.Now);
     private readonly Thread _thread;
     private readonly int _connectionLimit;
@@ -55,6 +56,12 @@ internal sealed unsafe class Listener : IDisposable
         try
         {
             _wake = EventFd.Open();
+            int errno = _spares.Take();
+            if (errno != 0)
+            {
+                throw new EngineException("eventfd", errno);
+            }
+
             Register(_wake.Fd, Epoll.In | Epoll.EdgeTriggered, WakeToken);
             int port = _options.Port;
             foreach (System.Net.IPAddress address in _options.Addresses)
@@ -116,6 +123,7 @@ internal sealed unsafe class Listener : IDisposable
             socket.Dispose();
         }
 
+        _spares.Dispose();
         _wake?.Dispose();
         _epoll.Dispose();
     }
@@ -170,8 +178,7 @@ internal sealed unsafe class Listener : IDisposable
         _rates.Sample(now, Accepted, _server.BytesReceived, _server.BytesSent);
         if (_pausedUntil != 0 && now >= _pausedUntil)
         {
-            _pausedUntil = 0;
-            SetInterest(Epoll.In);
+            Resume(now);
         }
 
         for (int i = 0; i < n && !_stopping; i++)
@@ -210,6 +217,7 @@ internal sealed unsafe class Listener : IDisposable
                     CountError(errno, now);
                     break;
                 case AcceptOutcome.Pause:
+                    _spares.Release();
                     CountError(errno, now);
                     SetInterest(0);
                     _pausedUntil = now + PauseMilliseconds;
@@ -217,6 +225,23 @@ internal sealed unsafe class Listener : IDisposable
                 default:
                     throw new EngineException("accept4", errno);
             }
+        }
+    }
+
+    // Not before there is something to spare again.
+    private void Resume(long now)
+    {
+        int errno = _spares.Take();
+        if (errno == 0)
+        {
+            _pausedUntil = 0;
+            SetInterest(Epoll.In);
+        }
+        else
+        {
+            // The connection that could not be accepted waits still.
+            CountError(errno, now);
+            _pausedUntil = now + PauseMilliseconds;
         }
     }
 
