@@ -65,6 +65,13 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
             Write-Stats 'collect' $server
         }
+        'thread' {
+            # Any method that takes nothing and returns nothing would do.
+            $thread = [Threading.Thread]::new([Threading.ThreadStart] [GC].GetMethod('WaitForPendingFinalizers').CreateDelegate([Threading.ThreadStart]))
+            $thread.Start()
+            $thread.Join()
+            Write-Line 'thread started=1'
+        }
         'stop' {
             Stop-C10kServer $server
             Write-Stats 'stop' $server

@@ -98,6 +98,7 @@ public sealed class SoakTests(ITestOutputHelper output)
             "--timeout", Ending.TotalSeconds.ToString(CultureInfo.InvariantCulture),
             "--seed", seed.ToString(CultureInfo.InvariantCulture), .. options,
         ];
+        int atRest = server.OpenDescriptors;
         using var mix = new Clients(server, "mix", arguments);
         int disturbances = 0;
         if (disturbed)
@@ -106,7 +107,7 @@ public sealed class SoakTests(ITestOutputHelper output)
             DateTime end = DateTime.UtcNow + time - Starvation - Standstill - Starvation;
             while (DateTime.UtcNow < end && !mix.HaveEnded)
             {
-                Disturb(server, disturbances++);
+                Disturb(server, disturbances++, atRest);
             }
         }
 
@@ -116,12 +117,14 @@ public sealed class SoakTests(ITestOutputHelper output)
     }
 
     /// <summary>Takes its descriptors away and gives them back, then stops it and lets it go on; each time it must recover.</summary>
-    private void Disturb(ServerProcess server, int number)
+    private void Disturb(ServerProcess server, int number, int atRest)
     {
         Answer calm = Accepting(server, "before it is disturbed", out _);
 
-        // By turns: no descriptor at all, or now and then one of those that connections give back.
-        server.Starve(number % 2 == 0 ? 0 : 0.5, Starvation);
+        // By turns none for connections, or for half of them. It is left what it has at rest: a process that may not open
+        // anything at all cannot even start a thread, which the runtime does now and then and does not survive.
+        int connections = server.OpenDescriptors - atRest;
+        server.Starve(atRest + (number % 2 == 0 ? 0 : connections / 2), Starvation);
         Answer starved = Accepting(server, "once it has descriptors again", out TimeSpan recovery);
         Assert.InRange(starved["accept_errors"], calm["accept_errors"] + 1, long.MaxValue);
 
@@ -137,7 +140,7 @@ public sealed class SoakTests(ITestOutputHelper output)
     {
         Answer first = server.Stats();
         Answer last = first;
-        time = Eventually.True(() => (last = server.Stats())["accepted"] > first["accepted"], "it accepts " + when);
+        time = Eventually.True(() => (last = server.Stats())["accepted"] > first["accepted"], () => $"it accepts {when}: {last.Text}");
         Assert.Equal("Running", last.Of("state"));
         Assert.Equal(0, last["handler_errors"]);
         return last;

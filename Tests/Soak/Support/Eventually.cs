@@ -9,12 +9,16 @@ internal static class Eventually
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     /// <returns>How long it took.</returns>
-    internal static TimeSpan True(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "")
+    internal static TimeSpan True(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") =>
+        True(condition, () => what);
+
+    /// <returns>How long it took.</returns>
+    internal static TimeSpan True(Func<bool> condition, Func<string> what)
     {
         var watch = Stopwatch.StartNew();
         while (!condition())
         {
-            Assert.True(watch.Elapsed < Patience, $"not within {Patience.TotalSeconds} s: {what}");
+            Assert.True(watch.Elapsed < Patience, $"not within {Patience.TotalSeconds} s: {what()}");
             Thread.Sleep(20);
         }
 

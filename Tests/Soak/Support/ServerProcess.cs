@@ -59,23 +59,29 @@ internal sealed class ServerProcess : IDisposable
         return Enumerable.Range(0, 5).Min(_ => Ask("collect")["rss"]);
     }
 
-    /// <summary>
-    /// Takes away descriptors for a time. Nothing may be asked meanwhile: the answer takes descriptors, too.
-    /// </summary>
-    /// <param name="share">What is left, as a share of what the process has open; those above the limit stay open.</param>
-    internal void Starve(double share, TimeSpan time)
+    /// <summary>Descriptors of any kind that the process has open.</summary>
+    internal int OpenDescriptors => Directory.GetFileSystemEntries($"/proc/{_process.Id}/fd").Length;
+
+    /// <summary>Lowers the limit of descriptors, does something, and raises it again. What is above the limit stays open.</summary>
+    internal T WithDescriptorLimit<T>(int limit, Func<T> what)
     {
-        int open = Directory.GetFileSystemEntries($"/proc/{_process.Id}/fd").Length;
-        ulong before = Libc.SetDescriptorLimit(_process.Id, (ulong)(open * share));
+        ulong before = Libc.SetDescriptorLimit(_process.Id, (ulong)limit);
         try
         {
-            Thread.Sleep(time);
+            return what();
         }
         finally
         {
             _ = Libc.SetDescriptorLimit(_process.Id, before);
         }
     }
+
+    /// <summary>As that, for a time, in which the server is left alone with its clients.</summary>
+    internal void Starve(int limit, TimeSpan time) => WithDescriptorLimit(limit, () =>
+    {
+        Thread.Sleep(time);
+        return true;
+    });
 
     /// <summary>Stops the process for a time, as a debugger or a frozen virtual machine does.</summary>
     internal void Freeze(TimeSpan time)
@@ -94,10 +100,10 @@ internal sealed class ServerProcess : IDisposable
 
     public void Dispose() => _process.Dispose();
 
-    // proc(5): the state comes after the name in parentheses.
+    // proc(5): the state comes after the name in parentheses; t where a debugger watches.
     private bool IsStopped()
     {
         string stat = File.ReadAllText($"/proc/{_process.Id}/stat");
-        return stat[stat.LastIndexOf(')') + 2] == 'T';
+        return stat[stat.LastIndexOf(')') + 2] is 'T' or 't';
     }
 }
