@@ -84,7 +84,7 @@ internal sealed unsafe class Acceptor : IDisposable
     {
         if (_pausedUntil != 0 && now >= _pausedUntil)
         {
-            _pausedUntil = 0;
+            EndPause(now);
         }
 
         if (_server.Intake == Intake.Draining && !_drained)
@@ -134,6 +134,22 @@ internal sealed unsafe class Acceptor : IDisposable
         _sockets.Clear();
     }
 
+    // Not before there is something to spare again.
+    private void EndPause(long now)
+    {
+        int errno = SpareDescriptors.TryTake();
+        if (errno == 0)
+        {
+            _pausedUntil = 0;
+        }
+        else
+        {
+            // The connection that could not be accepted waits still.
+            CountError(errno, now);
+            _pausedUntil = now + PauseMilliseconds;
+        }
+    }
+
     // Level-triggered: while accepting pauses, readiness is not asked for, or the loop would spin.
     private void SyncInterest()
     {
@@ -176,6 +192,13 @@ internal sealed unsafe class Acceptor : IDisposable
                 return false;
             }
 
+            if (!SpareDescriptors.AreHeld)
+            {
+                // Another acceptor of the process has met the limit: what it let go is not for connections.
+                _pausedUntil = now + PauseMilliseconds;
+                return false;
+            }
+
             // The address comes with the connection: getpeername fails when the peer has reset meanwhile (pitfall 17).
             uint length = SockAddr.MaxLength;
             int accepted = Libc.Accept4(fd, address, &length, Sockets.Nonblock | Sockets.Cloexec);
@@ -200,6 +223,7 @@ internal sealed unsafe class Acceptor : IDisposable
                     CountError(errno, now);
                     break;
                 case AcceptOutcome.Pause:
+                    SpareDescriptors.Release();
                     CountError(errno, now);
                     _pausedUntil = now + PauseMilliseconds;
                     return false;

@@ -21,6 +21,7 @@ public sealed class Server : IDisposable
     private volatile string? _lastError;
     private volatile Intake _intake;
     private int _peak;
+    private int _spares;
     private long _startedAt;
     private long _endedAt;
 
@@ -135,6 +136,8 @@ public sealed class Server : IDisposable
             Listener? listener = null;
             try
             {
+                SpareDescriptors.Join();
+                _spares = 1;
                 ConnectionLimit = Descriptors.ConnectionLimit(Options);
                 listener = new Listener(this);
                 Listen(listener.Acceptor);
@@ -151,6 +154,7 @@ public sealed class Server : IDisposable
                 {
                     listener?.Dispose();
                     Workers.Dispose();
+                    LeaveSpares();
                     EndPoints = [];
                 }
             }
@@ -203,6 +207,7 @@ public sealed class Server : IDisposable
                 Abandon($"worker {worker.Id}");
             }
 
+            LeaveSpares();
             End();
             if (_state != ServerState.Faulted)
             {
@@ -410,6 +415,7 @@ public sealed class Server : IDisposable
         End();
         _listener?.BeginStop();
         Workers.Post(new Command(CommandKind.Stop));
+        LeaveSpares();
     }
 
     /// <summary>A worker gets sockets of its own with ReusePort; before its thread runs.</summary>
@@ -503,6 +509,15 @@ public sealed class Server : IDisposable
     }
 
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);
+
+    // Once, whichever comes first: the stop or a fault.
+    private void LeaveSpares()
+    {
+        if (Interlocked.Exchange(ref _spares, 0) == 1)
+        {
+            SpareDescriptors.Leave();
+        }
+    }
 
     private void Abandon(string thread)
     {

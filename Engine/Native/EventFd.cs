@@ -13,6 +13,9 @@ internal static unsafe class EventFd
         return fd >= 0 ? new Descriptor(fd) : throw new EngineException("eventfd", Errno.Last);
     }
 
+    /// <summary>The bare number, for who closes it himself; below 0 with errno set.</summary>
+    internal static int TryOpen() => Libc.EventFd(0, Nonblock | Cloexec);
+
     /// <summary>From any thread. Registered edge-triggered, each signal is one event, and the counter need not be read.</summary>
     internal static void Signal(Descriptor eventFd)
     {

@@ -8,6 +8,9 @@ internal sealed class Fleet
     // The runtime opens files whenever it loads an assembly, and dies if it cannot.
     private const ulong DescriptorsForOthers = 128;
 
+    // Where nobody listens a connect fails at once: without a pause, opening on and on would be one hot loop.
+    private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMilliseconds(50);
+
     private readonly int _connectingLimit;
     private readonly long _started = Stopwatch.GetTimestamp();
     private Func<int, Client>? _make;
@@ -15,6 +18,8 @@ internal sealed class Fleet
     private int _parallel;
     private int _next;
     private int _connecting;
+    private bool _endless;
+    private bool _pausing;
 
     public Fleet(Loop loop, CommonOptions options)
     {
@@ -35,6 +40,9 @@ internal sealed class Fleet
     public Ledger Ledger { get; } = new();
 
     public bool Unverified { get; }
+
+    /// <summary>Told of each connection that has ended or failed, once, with its outcome.</summary>
+    public Action<Client>? Ended { get; set; }
 
     /// <summary>Since the fleet was made.</summary>
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
@@ -71,6 +79,17 @@ internal sealed class Fleet
         _parallel = parallel;
     }
 
+    /// <summary>Opens a connection for each that ends, so that so many live at a time, until <see cref="OpenNoMore"/>.</summary>
+    /// <exception cref="UsageException">That is more than this process may have descriptors for.</exception>
+    public void OpenOn(int parallel, Func<int, Client> make)
+    {
+        _endless = true;
+        Open(int.MaxValue, parallel, make);
+    }
+
+    /// <summary>Begins no more connections; those that live are left to end.</summary>
+    public void OpenNoMore() => _total = _next;
+
     public void OnConnected(TimeSpan time)
     {
         _connecting--;
@@ -99,6 +118,7 @@ internal sealed class Fleet
             case Outcome.Failed:
                 _connecting--;
                 Ledger.Failed++;
+                PauseOpening();
                 break;
             case Outcome.Ended:
                 Ledger.Ended++;
@@ -118,12 +138,23 @@ internal sealed class Fleet
         {
             Ledger.CountError(error);
         }
+
+        Ended?.Invoke(client);
+    }
+
+    private void PauseOpening()
+    {
+        if (_endless && !_pausing)
+        {
+            _pausing = true;
+            Loop.Schedule(PauseAfterFailure, () => _pausing = false);
+        }
     }
 
     // From the loop and not from OnEnded: connects that fail at once would otherwise go ever deeper.
     private void Pump()
     {
-        while (_next < _total && _connecting < _connectingLimit && _connecting + Ledger.Open < _parallel)
+        while (!_pausing && _next < _total && _connecting < _connectingLimit && _connecting + Ledger.Open < _parallel)
         {
             _connecting++;
             _make!(_next++).Open();

@@ -21,7 +21,7 @@ internal static class Program
     {
         var root = new RootCommand("TCP clients that verify every byte, and clients that misbehave. Loopback only.")
         {
-            Hold(), Echo(), Churn(), Misbehave(),
+            Hold(), Echo(), Churn(), Misbehave(), Mix(),
         };
         foreach (Option option in new Option[] { Port, Address, Count, Size, Sources, Connecting, Timeout, Seed, Unverified })
         {
@@ -111,6 +111,37 @@ internal static class Program
         command.SetAction(parsed => new MisbehaveCommand(parsed.GetValue(kind)!, new MisbehaveOptions(
             Common(parsed), parsed.GetValue(bytes), parsed.GetValue(expect), TimeSpan.FromSeconds(parsed.GetValue(interval)),
             parsed.GetValue(piece), TimeSpan.FromSeconds(parsed.GetValue(duration)))).Run());
+        return command;
+    }
+
+    private static Command Mix()
+    {
+        // As many as a server is to live with, unless it is said otherwise.
+        const int DefaultCount = 500;
+        Option<double> duration = Seconds("--duration", 60, "For how long connections are begun, in seconds; then --timeout counts.");
+        Option<double> silence = Seconds("--silence", 10, "The longest that a vanished connection is silent before it closes, in seconds.");
+        Option<string[]> kinds = new("--kinds")
+        {
+            Description = "The kinds to draw from, if not all.",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => [.. MixKind.All.Select(kind => kind.Name)],
+        };
+        kinds.AcceptOnlyFromAmong([.. MixKind.All.Select(kind => kind.Name)]);
+        Option<bool> progress = new("--progress") { Description = "Tell on standard error, each second, how it goes." };
+        var command = new Command("mix", "Connections that each do something else, drawn by lot.") { duration, silence, kinds, progress };
+        command.SetAction(parsed =>
+        {
+            CommonOptions common = Common(parsed);
+            if (parsed.GetResult(Count) is not { Implicit: false })
+            {
+                common = common with { Count = DefaultCount };
+            }
+
+            string[] names = parsed.GetValue(kinds)!;
+            return new MixCommand(new MixOptions(
+                common, TimeSpan.FromSeconds(parsed.GetValue(duration)), TimeSpan.FromSeconds(parsed.GetValue(silence)),
+                [.. MixKind.All.Where(kind => names.Contains(kind.Name))], parsed.GetValue(progress))).Run();
+        });
         return command;
     }
 
