@@ -411,11 +411,19 @@ public sealed class Server : IDisposable
     {
         _lastError = exception.Message;
         _state = ServerState.Faulted;
-        Log.ServerFaulted(Options.Name, thread, exception);
         End();
         _listener?.BeginStop();
         Workers.Post(new Command(CommandKind.Stop));
         LeaveSpares();
+        try
+        {
+            Log.ServerFaulted(Options.Name, thread, exception);
+        }
+        catch (Exception e)
+        {
+            // Out of memory, say. What is thrown here nobody catches, and it would end the shell (pitfall 44).
+            _lastError = $"{exception.Message}; and it could not be logged: {e.Message}";
+        }
     }
 
     /// <summary>A worker gets sockets of its own with ReusePort; before its thread runs.</summary>
