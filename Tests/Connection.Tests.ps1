@@ -61,7 +61,7 @@ Describe 'Get-C10kConnection' {
         Get-C10kConnection Rows -RemoteAddress 127.0.0.0/8 | Should -HaveCount 40
         Get-C10kConnection Rows -RemoteAddress 127.0.0.2/31 | Should -HaveCount 20
         Get-C10kConnection Rows -RemoteAddress 10.0.0.0/8 | Should -BeNullOrEmpty
-        { Get-C10kConnection -RemoteAddress 10.0.0.0/33 } | Should -Throw -ErrorId 'ParameterArgumentTransformationError*'
+        { Get-C10kConnection -RemoteAddress 10.0.0.0/33 } | Should -Throw -ErrorId 'ParameterArgumentTransformationError,C10kServer.Commands.GetC10kConnectionCommand'
     }
 
     It 'gets by Id, and says which is not there' {
@@ -73,8 +73,8 @@ Describe 'Get-C10kConnection' {
     }
 
     It 'is what Where filters' {
-        Get-C10kConnection | Where State -eq Closing | Should -BeNullOrEmpty
-        Get-C10kConnection | Where ServerName -eq Other | Should -HaveCount 3
+        Get-C10kConnection | Where-Object State -EQ Closing | Should -BeNullOrEmpty
+        Get-C10kConnection | Where-Object ServerName -EQ Other | Should -HaveCount 3
     }
 }
 

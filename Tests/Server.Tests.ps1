@@ -104,7 +104,7 @@ Describe 'Start-C10kServer' {
     }
 
     It 'refuses a number for an address' {
-        { Start-C10kServer -Address 5 } | Should -Throw -ErrorId 'ParameterArgumentTransformationError*'
+        { Start-C10kServer -Address 5 } | Should -Throw -ErrorId 'ParameterArgumentTransformationError,C10kServer.Commands.StartC10kServerCommand'
     }
 
     It 'refuses a name that is taken, in any case of its letters' {

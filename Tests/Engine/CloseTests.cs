@@ -32,7 +32,7 @@ public class CloseTests
                 connection.Close();
             },
         });
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < 100; i++)
         {
             using TestClient client = fixture.Connect();
             client.Send(new byte[100_000]);
