@@ -1,7 +1,7 @@
 using System.Management.Automation;
 using System.Net;
-using Microsoft.PowerShell.Commands;
 using C10kServer.Parameters;
+using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
