@@ -405,8 +405,9 @@ Describe 'The table <Name> of <Type>' -ForEach $tables {
 
 Describe 'The options of a server' {
     It 'show each parameter that it can be started with' {
+        $common = [System.Management.Automation.Cmdlet]::CommonParameters
         foreach ($name in (Get-Command Start-C10kServer).Parameters.Keys) {
-            if ($name -notin 'Name', 'WhatIf', 'Confirm' -and -not [System.Management.Automation.Cmdlet]::CommonParameters.Contains($name)) {
+            if ($name -notin 'Name', 'WhatIf', 'Confirm' -and -not $common.Contains($name)) {
                 [C10kServer.ServerOptions].GetProperty($name) | Should -Not -BeNullOrEmpty -Because $name
             }
         }

@@ -337,13 +337,15 @@ Describe 'Start-C10kServer -UnixPath' {
     }
 
     It 'reads a path from the shell''s location' {
-        Push-Location $folder
+        $locations = $ExecutionContext.SessionState.Path
+        $before = $locations.CurrentLocation.Path
+        $null = $locations.SetLocation($folder)
         try {
             $server = Start-C10kServer -UnixPath ./here.sock
             $server.Options.UnixPath | Should -Be "$folder/here.sock"
             (Open-UnixClient "$folder/here.sock").Dispose()
         } finally {
-            Pop-Location
+            $null = $locations.SetLocation($before)
         }
     }
 
@@ -362,8 +364,10 @@ Describe 'Start-C10kServer -UnixPath' {
         $caught.FullyQualifiedErrorId | Should -Be 'PortInUse,C10kServer.Commands.StartC10kServerCommand'
         $caught.CategoryInfo.Category | Should -Be ResourceBusy
         "$caught" | Should -Match ([regex]::Escape($path))
+
+        # That somebody listens there was found out by connecting.
         (Open-UnixClient $path).Dispose()
-        Wait-Until { $first.Closed -eq 1 }
+        Wait-Until { $first.Closed -eq 2 }
     }
 
     It 'never takes away a file that is no socket' {

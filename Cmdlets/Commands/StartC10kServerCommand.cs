@@ -30,7 +30,6 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     /// <summary>Who may connect to it, as the mode of its file.</summary>
     [Parameter]
     [UnixMode]
-    [ArgumentCompleter(typeof(UnixModeCompleter))]
     public UnixFileMode UnixMode { get; set; }
 
     /// <summary>Takes over the listening sockets that systemd passed; without addresses and path they are the only ones.</summary>
@@ -184,11 +183,15 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     /// <summary>An option that would do nothing was meant to do something.</summary>
     private void RefuseWhatHasNoEffect()
     {
+        IPAddress[] addresses = Addresses();
         string? problem =
-            IsGiven(nameof(UnixMode)) && UnixPath is null ? "-UnixMode is the mode of a socket's file: give -UnixPath with it."
-            : DualMode && !Addresses().Contains(IPAddress.IPv6Any) ? "-DualMode is for a server on every IPv6 interface: give -Address :: with it."
-            : Port != 0 && Addresses().Length == 0 ? "-Port needs an address: without -Address the server listens on -UnixPath or on the sockets " +
-                "of systemd alone. Give -Address with it, 127.0.0.1 for this machine alone."
+            IsGiven(nameof(UnixMode)) && UnixPath is null
+                ? "-UnixMode is the mode of a socket's file: give -UnixPath with it."
+            : DualMode && !addresses.Contains(IPAddress.IPv6Any)
+                ? "-DualMode is for a server on every IPv6 interface: give -Address :: with it."
+            : Port != 0 && addresses.Length == 0
+                ? "-Port needs an address: without one the server listens on -UnixPath or on the sockets of systemd alone. " +
+                  "Give -Address too, 127.0.0.1 for this machine alone."
             : null;
         if (problem is not null)
         {

@@ -78,7 +78,7 @@ public sealed class Connection
     /// <summary>What the handler keeps with the connection.</summary>
     public object? Tag => _info.Tag;
 
-    /// <summary>The kernel's state of the connection; like all that follows, known only where it was asked for (-TcpInfo), over TCP.</summary>
+    /// <summary>The kernel's state of the connection. Like all that follows it is there only where it was asked for, and over TCP.</summary>
     public TcpState? TcpState => (TcpState?)_info.Tcp?.State;
 
     /// <summary>The round-trip time in milliseconds, smoothed.</summary>
