@@ -14,6 +14,10 @@ internal static class Messages
     internal static string ConnectionGone(long id) =>
         $"There is no connection {id}: it has ended, or never was. Get-C10kConnection lists those that there are.";
 
+    internal static string ConnectionNotClosed(long id) =>
+        $"Connection {id} is not among those that ended last: it is there still, or never was, or ended too long ago. " +
+        "Get-C10kConnection -Closed lists those that are kept.";
+
     internal static string ServerNameUnknown(string name) =>
         $"There is no server called '{name}'. Get-C10kServer lists those that there are.";
 

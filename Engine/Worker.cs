@@ -434,7 +434,8 @@ internal sealed unsafe class Worker : IDisposable
                 throw new UnreachableException();
         }
 
-        request.Answer(connection.ToInfo());
+        // A look is one connection's: what the kernel knows of it is not spared there.
+        request.Answer(connection.ToInfo(tcp: request.Action == ConnectionAction.Look));
     }
 
     /// <summary>Gives a connection away, with all that belongs to it. False when the other worker is over: it stays then.</summary>

@@ -78,6 +78,148 @@ Describe 'Get-C10kConnection' {
     }
 }
 
+Describe 'Get-C10kConnection -TcpInfo' {
+    It 'tells what the kernel knows' {
+        $rows = Get-C10kConnection Rows -TcpInfo
+        $rows | Should -HaveCount 40
+        foreach ($row in $rows) {
+            $row.TcpState | Should -BeOfType ([C10kServer.TcpState])
+            $row.TcpState | Should -Be Established
+            $row.RttMs | Should -BeGreaterThan 0
+            $row.RttMs | Should -BeLessThan 10000
+            $row.RttVarMs | Should -BeGreaterOrEqual 0
+            $row.MinRttMs | Should -BeLessOrEqual $row.RttMs
+            $row.Retransmits | Should -BeGreaterOrEqual 0
+            $row.Cwnd | Should -BeGreaterThan 0
+            $row.Unacked | Should -BeGreaterOrEqual 0
+            $row.DeliveryRate | Should -BeGreaterThan 0
+        }
+    }
+
+    It 'is what Where filters, and is empty without the switch' {
+        Get-C10kConnection Rows -TcpInfo | Where RttMs -GT 0 | Should -HaveCount 40
+        Get-C10kConnection Rows | Where RttMs -GT 0 | Should -BeNullOrEmpty
+        $row = (Get-C10kConnection Rows)[0]
+        foreach ($name in 'TcpState', 'RttMs', 'RttVarMs', 'MinRttMs', 'Retransmits', 'Cwnd', 'Unacked', 'DeliveryRate', 'EndTime') {
+            $row.PSObject.Properties[$name] | Should -Not -BeNullOrEmpty -Because $name
+            $null -eq $row.$name | Should -BeTrue -Because $name
+        }
+    }
+
+    It 'goes with the filters, with objects and with Refresh' {
+        Get-C10kConnection Rows -Worker 1 -State Open -TcpInfo | Where Cwnd -GT 0 | Should -HaveCount 10
+        $row = (Get-C10kConnection Rows)[3]
+        ($row | Get-C10kConnection -TcpInfo).Cwnd | Should -BeGreaterThan 0
+        (Get-C10kConnection -Id $row.Id -TcpInfo).Cwnd | Should -BeGreaterThan 0
+        $row.Refresh()
+        $row.TcpState | Should -Be Established
+    }
+
+    It 'comes back from CLIXML with its numbers, and its state by name' {
+        $row = (Get-C10kConnection Rows -TcpInfo)[0]
+        $text = [System.Management.Automation.PSSerializer]::Serialize($row)
+        $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
+        $copy.TcpState | Should -Be 'Established'
+        $copy.RttMs | Should -Be $row.RttMs
+        $copy.Cwnd | Should -BeOfType ([long])
+    }
+
+    It 'is not for those that have ended' {
+        { Get-C10kConnection -TcpInfo -Closed } | Should -Throw -ErrorId 'AmbiguousParameterSet,*'
+    }
+}
+
+Describe 'Get-C10kConnection -Closed' {
+    BeforeAll {
+        $short = Start-C10kServer -Name Short -Workers 2
+        foreach ($kind in 'half-close', 'reset') {
+            $visitor = Open-TestClient -Argument 'misbehave', '--kind', $kind, '--port', $short.Port, '--count', 20, '--sources', 2
+            (Read-TestClient -Client $visitor).behaved | Should -Be 20
+            $null = Close-TestClient -Client $visitor
+            Wait-Until { $short.ConnectionCount -eq 0 }
+        }
+
+        $guest = Open-TestClient -Argument 'hold', '--port', $short.Port, '--count', 4
+        $null = Read-TestClient -Client $guest
+        Wait-Until { $short.ConnectionCount -eq 4 }
+    }
+
+    AfterAll {
+        $null = Close-TestClient -Client $guest
+        $short | Stop-C10kServer
+    }
+
+    It 'tells of those that have ended, and why, the newest first' {
+        $rows = Get-C10kConnection Short -Closed
+        $rows | Should -HaveCount 40
+        $last = [datetime]::MaxValue
+        foreach ($row in $rows) {
+            $row | Should -BeOfType ([C10kServer.Connection])
+            $row.State | Should -Be Closed
+            $row.ServerName | Should -Be 'Short'
+            $row.EndTime | Should -BeLessOrEqual $last
+            $row.EndTime | Should -Be ($row.StartTime + $row.Age)
+            $null -eq $row.RttMs | Should -BeTrue
+            $last = $row.EndTime
+        }
+
+        $rows[0..19].CloseReason | Should -Be (@('Reset') * 20)
+        $rows[20..39].CloseReason | Should -Be (@('PeerClosed') * 20)
+        $rows[39].BytesReceived | Should -Be 64
+        $rows[39].BytesSent | Should -Be 64
+    }
+
+    It 'keeps how long they lasted' {
+        $before = (Get-C10kConnection Short -Closed)[0]
+        [System.Threading.Thread]::Sleep(50)
+        $after = (Get-C10kConnection Short -Closed)[0]
+        $after.Id | Should -Be $before.Id
+        $after.Age | Should -Be $before.Age
+        $after.EndTime | Should -Be $before.EndTime
+    }
+
+    It 'has a table of its own, and is a connection all the same' {
+        $row = (Get-C10kConnection Short -Closed)[0]
+        $row.PSTypeNames[0..1] | Should -Be ('C10kServer.Connection#Closed', 'C10kServer.Connection')
+        $row | Get-C10kServer | Should -Be $short
+        $row | Close-C10kConnection -ErrorAction SilentlyContinue -ErrorVariable gone
+        $gone[0].FullyQualifiedErrorId | Should -Be 'ConnectionNotFound,C10kServer.Commands.CloseC10kConnectionCommand'
+        $row.Refresh()
+        $row.State | Should -Be Closed
+    }
+
+    It 'goes with the filters' {
+        $row = (Get-C10kConnection Short -Closed)[5]
+        (Get-C10kConnection -Closed -Id $row.Id).Id | Should -Be $row.Id
+        ($row | Get-C10kConnection -Closed).Id | Should -Be $row.Id
+        Get-C10kConnection Short -Closed -RemoteAddress 127.0.0.2 | Should -HaveCount 20
+        (Get-C10kConnection Short -Closed -Worker 0).Count + (Get-C10kConnection Short -Closed -Worker 1).Count | Should -Be 40
+        Get-C10kConnection Short -Closed -State Closed | Should -HaveCount 40
+        Get-C10kConnection Short -Closed -State Open | Should -BeNullOrEmpty
+        Get-C10kConnection Rows -Closed | Should -BeNullOrEmpty
+    }
+
+    It 'says which Id is not among them' {
+        $open = (Get-C10kConnection Short)[0]
+        $got = Get-C10kConnection -Closed -Id $open.Id -ErrorAction SilentlyContinue -ErrorVariable missing
+        $got | Should -BeNullOrEmpty
+        $missing | Should -HaveCount 1
+        $missing[0].FullyQualifiedErrorId | Should -Be 'ConnectionNotFound,C10kServer.Commands.GetC10kConnectionCommand'
+        $open | Get-C10kConnection -Closed -ErrorAction SilentlyContinue -ErrorVariable missing
+        $missing | Should -HaveCount 1
+        "$missing" | Should -Match '-Closed lists'
+    }
+
+    It 'tells it of a server that was stopped too' {
+        $short | Stop-C10kServer
+        $rows = $short | Get-C10kConnection -Closed
+        $rows | Should -HaveCount 44
+        $rows[0..3].CloseReason | Should -Be (@('ServerStopped') * 4)
+        $short | Get-C10kConnection | Should -BeNullOrEmpty
+        Get-C10kConnection -Closed | Should -BeNullOrEmpty
+    }
+}
+
 Describe 'Get-C10kWorker' {
     It 'shows each worker with its share' {
         $workers = Get-C10kWorker Rows

@@ -22,11 +22,14 @@ $examples = foreach ($command in Get-Command -Module C10kServer -CommandType Cmd
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState') { @{ Name = $name } }
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState') { @{ Name = $name } }
 
 $outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions') { @{ Name = $name } }
 
-$tables = foreach ($name in 'Server', 'Connection', 'Worker') { @{ Name = $name } }
+$views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
+$tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
+    if ($null -ne $view.TableControl) { @{ Name = $view.Name; Type = $view.ViewSelectedBy.TypeName } }
+}
 
 Describe 'The manifest' {
     BeforeAll {
@@ -354,16 +357,17 @@ Describe 'Enum <Name>' -ForEach $enums {
     }
 }
 
-Describe 'The table of <Name>' -ForEach $tables {
+Describe 'The table <Name> of <Type>' -ForEach $tables {
     BeforeAll {
         $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
         $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
-        $typeName = "C10kServer.$Name"
-        $all = @($views.Configuration.ViewDefinitions.View.Where({ $_.ViewSelectedBy.TypeName -eq $typeName }))
-        $table = $all.Where({ $null -ne $_.TableControl })[0].TableControl
+        $all = @($views.Configuration.ViewDefinitions.View.Where({ $_.ViewSelectedBy.TypeName -eq $Type }))
+        $table = $all.Where({ $null -ne $_.TableControl -and $_.Name -eq $Name })[0].TableControl
         $headers = @($table.TableHeaders.TableColumnHeader)
         $cells = @($table.TableRowEntries.TableRowEntry.TableColumnItems.TableColumnItem)
-        $type = [C10kServer.Server].Assembly.GetType($typeName)
+
+        # Behind a # is what tells objects of one type apart.
+        $class = [C10kServer.Server].Assembly.GetType(($Type -split '#')[0])
     }
 
     It 'fits 80 columns, with the room that varies in the last' {
@@ -393,7 +397,18 @@ Describe 'The table of <Name>' -ForEach $tables {
             )
             $names.Count | Should -BeGreaterThan 0
             foreach ($property in $names) {
-                $type.GetProperty($property) | Should -Not -BeNullOrEmpty -Because $property
+                $class.GetProperty($property) | Should -Not -BeNullOrEmpty -Because $property
+            }
+        }
+    }
+}
+
+Describe 'The options of a server' {
+    It 'show each parameter that it can be started with' {
+        $common = [System.Management.Automation.Cmdlet]::CommonParameters
+        foreach ($name in (Get-Command Start-C10kServer).Parameters.Keys) {
+            if ($name -notin 'Name', 'WhatIf', 'Confirm' -and -not $common.Contains($name)) {
+                [C10kServer.ServerOptions].GetProperty($name) | Should -Not -BeNullOrEmpty -Because $name
             }
         }
     }

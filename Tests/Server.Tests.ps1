@@ -125,6 +125,13 @@ Describe 'Start-C10kServer' {
         @{ Parameter = 'IdleTimeout'; Value = 'soon' }
         @{ Parameter = 'IdleTimeout'; Value = -1 }
         @{ Parameter = 'LingerTimeout'; Value = 0 }
+        @{ Parameter = 'MaxConnectionPerAddress'; Value = -1 }
+        @{ Parameter = 'AcceptRate'; Value = -1 }
+        @{ Parameter = 'Dispatch'; Value = 'Random' }
+        @{ Parameter = 'HandshakeTimeout'; Value = -1 }
+        @{ Parameter = 'KeepAlive'; Value = '1:00' }
+        @{ Parameter = 'UserTimeout'; Value = '60d' }
+        @{ Parameter = 'UnixPath'; Value = '' }
         @{ Parameter = 'Protocol'; Value = 'Gopher' }
     ) {
         $arguments = @{ $Parameter = $Value }
@@ -162,9 +169,244 @@ Describe 'Start-C10kServer' {
         $null = Close-TestClient -Client $client
     }
 
+    It 'has the engine''s defaults for what is not given' {
+        $options = (Start-C10kServer).Options
+        $options.UnixPath | Should -BeNullOrEmpty
+        $options.UnixMode | Should -BeNullOrEmpty
+        $options.SystemdSocket | Should -BeFalse
+        $options.DualMode | Should -BeFalse
+        $options.MaxConnectionPerAddress + $options.AcceptRate | Should -Be 0
+        $options.Dispatch | Should -Be RoundRobin
+        foreach ($name in 'HandshakeTimeout', 'KeepAlive', 'UserTimeout') { $options.$name | Should -Be ([timespan]::Zero) -Because $name }
+    }
+
+    It 'shows the options that are given' {
+        $given = @{ MaxConnectionPerAddress = 7; AcceptRate = 1000; HandshakeTimeout = '3s'; KeepAlive = '1m'; UserTimeout = 20 }
+        $options = (Start-C10kServer @given).Options
+        $options.MaxConnectionPerAddress | Should -Be 7
+        $options.AcceptRate | Should -Be 1000
+        $options.HandshakeTimeout | Should -Be ([timespan]'00:00:03')
+        $options.KeepAlive | Should -Be ([timespan]'00:01:00')
+        $options.UserTimeout | Should -Be ([timespan]'00:00:20')
+    }
+
+    It 'resets what is over -MaxConnectionPerAddress' {
+        $server = Start-C10kServer -MaxConnectionPerAddress 5
+        $client = Open-TestClient -Argument 'hold', '--port', $server.Port, '--count', 40, '--sources', 4
+        $null = Read-TestClient -Client $client
+        Wait-Until { $server.Rejected -eq 20 }
+        Get-C10kConnection -RemoteAddress 127.0.0.1 | Should -HaveCount 5
+        $server.ConnectionCount | Should -Be 20
+        $null = Close-TestClient -Client $client
+    }
+
+    It 'closes what says nothing within -HandshakeTimeout' {
+        $server = Start-C10kServer -HandshakeTimeout 200ms
+        $client = Open-TestClient -Argument 'hold', '--port', $server.Port, '--count', 10
+        $null = Read-TestClient -Client $client
+        (Invoke-TestClient -Client $client -Line 'wait ended=10').open | Should -Be 0
+        $null = Close-TestClient -Client $client
+        Wait-Until { $server.ConnectionCount -eq 0 }
+        (Get-C10kConnection -Closed).CloseReason | Should -Be (@('HandshakeTimeout') * 10)
+    }
+
+    It 'accepts no faster than -AcceptRate' {
+        $server = Start-C10kServer -AcceptRate 50
+        $watch = [System.Diagnostics.Stopwatch]::StartNew()
+        $client = Open-TestClient -Argument 'echo', '--port', $server.Port, '--count', 150
+        (Read-TestClient -Client $client).wrong | Should -Be 0
+        $watch.Elapsed.TotalSeconds | Should -BeGreaterThan 1.5
+        Close-TestClient -Client $client | Should -Be 0
+    }
+
+    It 'deals by <_>' -ForEach 'RoundRobin', 'LeastLoaded', 'ReusePort' {
+        $server = Start-C10kServer -Dispatch $_ -Workers 4
+        $server.Options.Dispatch | Should -Be $_
+        $client = Open-TestClient -Argument 'hold', '--port', $server.Port, '--count', 40
+        (Read-TestClient -Client $client).failed | Should -Be 0
+        $echo = Invoke-TestClient -Client $client -Line 'echo 2 100'
+        $echo.connections | Should -Be 40
+        $echo.wrong + $echo.failed | Should -Be 0
+        $counts = @($server.Workers.ConnectionCount)
+        $sum = 0
+        foreach ($count in $counts) { $sum += $count }
+        $sum | Should -Be 40
+        if ($_ -ne 'ReusePort') { $counts | Should -Be (10, 10, 10, 10) }
+        $null = Close-TestClient -Client $client
+    }
+
+    It 'takes IPv4 on :: with -DualMode, and shows it as IPv4' {
+        $server = Start-C10kServer -Address :: -DualMode
+        foreach ($address in '127.0.0.1', '::1') {
+            $client = [System.Net.Sockets.TcpClient]::new($address, $server.Port)
+            try {
+                Wait-Until { $server.ConnectionCount -eq 1 }
+                $row = Get-C10kConnection
+                $row.RemoteAddress | Should -Be $address
+                $row.LocalEndPoint.Address | Should -Be $address
+            } finally {
+                $client.Dispose()
+            }
+
+            Wait-Until { $server.ConnectionCount -eq 0 }
+        }
+    }
+
+    It 'takes no IPv4 on :: without it' {
+        $server = Start-C10kServer -Address ::
+        { [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port) } | Should -Throw '*refused*'
+    }
+
+    It 'refuses <Name>, which would have no effect' -ForEach @(
+        @{ Name = '-DualMode without ::'; Given = @{ Address = '::1'; DualMode = $true }; Advice = '-Address ::' }
+        @{ Name = '-UnixMode without a path'; Given = @{ UnixMode = '600' }; Advice = '-UnixPath' }
+        @{ Name = '-Port without an address'; Given = @{ UnixPath = '/tmp/c10k-none.sock'; Port = 8080 }; Advice = '-Address' }
+    ) {
+        $caught = try { Start-C10kServer @Given } catch { $_ }
+        $caught.FullyQualifiedErrorId | Should -Be 'InvalidArgument,C10kServer.Commands.StartC10kServerCommand'
+        "$caught" | Should -Match $Advice
+        Get-C10kServer | Should -BeNullOrEmpty
+    }
+
+    It 'says that systemd has passed no socket' {
+        foreach ($more in @{}, @{ Address = '127.0.0.1' }) {
+            $caught = try { Start-C10kServer -SystemdSocket @more } catch { $_ }
+            $caught.FullyQualifiedErrorId | Should -Be 'NoSystemdSocket,C10kServer.Commands.StartC10kServerCommand'
+            $caught.CategoryInfo.Category | Should -Be ResourceUnavailable
+            "$caught" | Should -Match '\.socket unit'
+        }
+
+        Get-C10kServer | Should -BeNullOrEmpty
+        (Start-C10kServer).Name | Should -BeLike 'C10k*'
+    }
+
     It 'only says what it would do with -WhatIf' {
         Start-C10kServer -WhatIf | Should -BeNullOrEmpty
         Get-C10kServer | Should -BeNullOrEmpty
+    }
+}
+
+Describe 'Start-C10kServer -UnixPath' {
+    BeforeAll {
+        $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k').FullName
+        $path = "$folder/echo.sock"
+        function Open-UnixClient([string] $Path) {
+            $socket = [System.Net.Sockets.Socket]::new('Unix', 'Stream', 'Unspecified')
+            $socket.ReceiveTimeout = 20000
+            $socket.Connect([System.Net.Sockets.UnixDomainSocketEndPoint]::new($Path))
+            $socket
+        }
+    }
+
+    AfterEach {
+        Get-C10kServer | Stop-C10kServer
+        Wait-ProcessLedger -Base $base
+    }
+
+    AfterAll {
+        [System.IO.Directory]::Delete($folder, $true)
+    }
+
+    It 'listens on the path alone, serves there, and takes the file away at its end' {
+        $server = Start-C10kServer -UnixPath $path
+        $server.State | Should -Be Running
+        $server.Port | Should -Be 0
+        $server.Address | Should -BeNullOrEmpty
+        $server.EndPoints | Should -HaveCount 1
+        "$($server.EndPoint)" | Should -Be "unix:$path"
+        $server.Options.UnixPath | Should -Be $path
+        $server.Options.Address | Should -HaveCount 0
+        $socket = Open-UnixClient $path
+        try {
+            $socket.Send([byte[]](1, 2, 3)) | Should -Be 3
+            $answer = [byte[]]::new(10)
+            $socket.Receive($answer) | Should -Be 3
+            $answer[0..2] | Should -Be (1, 2, 3)
+            $row = Get-C10kConnection -TcpInfo
+            $row.State | Should -Be Open
+            $row.RemoteAddress | Should -BeNullOrEmpty
+            $row.BytesReceived | Should -Be 3
+            $row.RttMs | Should -BeNullOrEmpty
+            "$($row.LocalEndPoint)" | Should -Be "unix:$path"
+        } finally {
+            $socket.Dispose()
+        }
+
+        $server | Stop-C10kServer
+        [System.IO.File]::Exists($path) | Should -BeFalse
+    }
+
+    It 'reads a path from the shell''s location' {
+        $locations = $ExecutionContext.SessionState.Path
+        $before = $locations.CurrentLocation.Path
+        $null = $locations.SetLocation($folder)
+        try {
+            $server = Start-C10kServer -UnixPath ./here.sock
+            $server.Options.UnixPath | Should -Be "$folder/here.sock"
+            (Open-UnixClient "$folder/here.sock").Dispose()
+        } finally {
+            $null = $locations.SetLocation($before)
+        }
+    }
+
+    It 'listens on addresses too where they are given' {
+        $server = Start-C10kServer -UnixPath $path -Address 127.0.0.1
+        $server.EndPoints | Should -HaveCount 2
+        $server.Port | Should -BeGreaterThan 0
+        (Open-UnixClient $path).Dispose()
+        [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port).Dispose()
+        Wait-Until { $server.Closed -eq 2 }
+    }
+
+    It 'refuses a path in use' {
+        $first = Start-C10kServer -UnixPath $path
+        $caught = try { Start-C10kServer -UnixPath $path } catch { $_ }
+        $caught.FullyQualifiedErrorId | Should -Be 'PortInUse,C10kServer.Commands.StartC10kServerCommand'
+        $caught.CategoryInfo.Category | Should -Be ResourceBusy
+        "$caught" | Should -Match ([regex]::Escape($path))
+
+        # That somebody listens there was found out by connecting.
+        (Open-UnixClient $path).Dispose()
+        Wait-Until { $first.Closed -eq 2 }
+    }
+
+    It 'never takes away a file that is no socket' {
+        [System.IO.File]::WriteAllText("$folder/precious", 'precious')
+        { Start-C10kServer -UnixPath "$folder/precious" } | Should -Throw -ErrorId 'PortInUse,*'
+        [System.IO.File]::ReadAllText("$folder/precious") | Should -Be 'precious'
+    }
+
+    It 'refuses <Name>' -ForEach @(
+        @{ Name = 'a folder that is not there'; Path = '/nowhere/at/all.sock'; Id = 'AddressNotAvailable' }
+        @{ Name = 'a path that is too long'; Path = '/tmp/' + 'x' * 150; Id = 'InvalidArgument' }
+        @{ Name = 'a place that is no file'; Path = 'Env:/socket'; Id = 'InvalidArgument' }
+    ) {
+        { Start-C10kServer -UnixPath $Path } | Should -Throw -ErrorId "$Id,C10kServer.Commands.StartC10kServerCommand"
+    }
+
+    It 'gives the file the mode <Mode>' -ForEach @(
+        @{ Mode = '660'; Octal = '660' }
+        @{ Mode = 600; Octal = '600' }
+        @{ Mode = '0666'; Octal = '666' }
+        @{ Mode = [System.IO.UnixFileMode]'UserRead, UserWrite, GroupWrite'; Octal = '620' }
+        @{ Mode = 'UserRead', 'UserWrite'; Octal = '600' }
+    ) {
+        $server = Start-C10kServer -UnixPath $path -UnixMode $Mode
+        [Convert]::ToString([int][System.IO.File]::GetUnixFileMode($path), 8) | Should -Be $Octal
+        [Convert]::ToString([int]$server.Options.UnixMode, 8) | Should -Be $Octal
+    }
+
+    It 'refuses the mode <_>' -ForEach '888', '1777', 'rw-rw----', '', -1, '12345', 'Everybody', 6.5 {
+        $caught = try { Start-C10kServer -UnixPath $path -UnixMode $_ } catch { $_ }
+        $caught.FullyQualifiedErrorId | Should -Be 'ParameterArgumentTransformationError,C10kServer.Commands.StartC10kServerCommand'
+        "$caught" | Should -Match "octal digits as for chmod"
+        Get-C10kServer | Should -BeNullOrEmpty
+    }
+
+    It 'cannot be dealt by ReusePort' {
+        $caught = try { Start-C10kServer -UnixPath $path -Dispatch ReusePort } catch { $_ }
+        $caught.FullyQualifiedErrorId | Should -Be 'InvalidArgument,C10kServer.Commands.StartC10kServerCommand'
+        "$caught" | Should -Match '^-Dispatch: '
     }
 }
 

@@ -4,12 +4,19 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>Get-C10kConnection: gets the connections of servers, as they come.</summary>
-[Cmdlet(VerbsCommon.Get, "C10kConnection")]
+/// <summary>Get-C10kConnection: gets the connections of servers, as they come, or those that ended last.</summary>
+[Cmdlet(VerbsCommon.Get, "C10kConnection", DefaultParameterSetName = LiveSet)]
 [OutputType(typeof(Connection))]
 public sealed class GetC10kConnectionCommand : C10kCmdlet
 {
+    private const string LiveSet = "Live";
+    private const string ClosedSet = "Closed";
+
+    // By this name the views give those that have ended a table of their own, with the reason.
+    private const string ClosedTypeName = "C10kServer.Connection#Closed";
+
     private readonly HashSet<long> _missing = [];
+    private readonly List<Connection> _closed = [];
     private bool _complete = true;
 
     /// <summary>The servers: objects, names with wildcards, or Ids.</summary>
@@ -42,6 +49,14 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     [ArgumentCompleter(typeof(WorkerIdCompleter))]
     public int[]? Worker { get; set; }
 
+    /// <summary>The rows get what the kernel knows of each connection.</summary>
+    [Parameter(ParameterSetName = LiveSet)]
+    public SwitchParameter TcpInfo { get; set; }
+
+    /// <summary>Those that ended last, instead of those that are there.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ClosedSet)]
+    public SwitchParameter Closed { get; set; }
+
     /// <inheritdoc/>
     protected override void BeginProcessing()
     {
@@ -54,20 +69,59 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     {
         foreach (Target target in FindTargets(Server))
         {
-            Write(target);
+            if (Closed)
+            {
+                FindClosed(target);
+            }
+            else
+            {
+                Write(target);
+            }
         }
     }
 
-    /// <summary>Reports the Ids that no server had.</summary>
+    /// <summary>Writes those that have ended, and reports the Ids that no server had.</summary>
     protected override void EndProcessing()
     {
+        WriteClosed();
+
         // Those of a worker that did not answer may well be there.
         if (_complete)
         {
             foreach (long id in _missing)
             {
-                WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(id), id);
+                WriteMissing(id);
             }
+        }
+    }
+
+    private void FindClosed(Target target)
+    {
+        bool found = false;
+        foreach (Connection connection in target.Server.GetClosed())
+        {
+            _missing.Remove(connection.Id);
+            found |= connection.Id == target.Connection;
+            if ((Id is null || Id.Contains(connection.Id)) && IsWanted(connection, target))
+            {
+                _closed.Add(connection);
+            }
+        }
+
+        if (target.Connection is long given && !found)
+        {
+            WriteMissing(given);
+        }
+    }
+
+    /// <summary>Together, since the newest of all servers come first. They are few: each server keeps a bounded number.</summary>
+    private void WriteClosed()
+    {
+        foreach (Connection connection in _closed.OrderByDescending(connection => connection.EndTime))
+        {
+            PSObject row = new(connection);
+            row.TypeNames.Insert(0, ClosedTypeName);
+            WriteObject(row);
         }
     }
 
@@ -105,27 +159,31 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
 
         if (target.Connection is long given && !found && walk.SilentWorkers.Count == 0)
         {
-            WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(given), given);
+            WriteMissing(given);
         }
     }
+
+    private void WriteMissing(long id) =>
+        WriteNotFound("ConnectionNotFound", Closed ? Messages.ConnectionNotClosed(id) : Messages.ConnectionGone(id), id);
 
     /// <summary>What the engine can leave out. Ids go alone: one that is there in another state is no error.</summary>
     private Engine.ConnectionFilter Filter(Target target)
     {
         if (Id is not null)
         {
-            return new Engine.ConnectionFilter { Ids = Id.ToHashSet() };
+            return new Engine.ConnectionFilter { Ids = Id.ToHashSet(), WithTcp = TcpInfo };
         }
 
         if (target.Connection is long connection)
         {
-            return new Engine.ConnectionFilter { Ids = [connection] };
+            return new Engine.ConnectionFilter { Ids = [connection], WithTcp = TcpInfo };
         }
 
         return new Engine.ConnectionFilter
         {
             Workers = target.Worker is int worker ? [worker] : Worker,
             States = State?.Select(state => (Engine.ConnectionState)state).ToArray(),
+            WithTcp = TcpInfo,
         };
     }
 

@@ -1,6 +1,7 @@
 using System.Management.Automation;
 using System.Net;
 using C10kServer.Parameters;
+using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
@@ -21,6 +22,24 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ListenAddressCompleter))]
     public IPAddress[]? Address { get; set; }
 
+    /// <summary>The path of a Unix domain socket to listen on; without addresses it is the only place.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? UnixPath { get; set; }
+
+    /// <summary>Who may connect to it, as the mode of its file.</summary>
+    [Parameter]
+    [UnixMode]
+    public UnixFileMode UnixMode { get; set; }
+
+    /// <summary>Takes over the listening sockets that systemd passed; without addresses and path they are the only ones.</summary>
+    [Parameter]
+    public SwitchParameter SystemdSocket { get; set; }
+
+    /// <summary>A server on :: takes IPv4 connections too.</summary>
+    [Parameter]
+    public SwitchParameter DualMode { get; set; }
+
     /// <summary>The port to listen on; 0 lets the kernel choose.</summary>
     [Parameter]
     [ValidateRange(0, 65535)]
@@ -39,10 +58,27 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public int MaxConnection { get; set; }
 
+    /// <summary>The most connections of one remote address at a time.</summary>
+    [Parameter]
+    public int MaxConnectionPerAddress { get; set; }
+
+    /// <summary>The most connections accepted a second.</summary>
+    [Parameter]
+    public int AcceptRate { get; set; }
+
+    /// <summary>How new connections are dealt to the workers.</summary>
+    [Parameter]
+    public DispatchMode Dispatch { get; set; }
+
     /// <summary>How long a connection may be idle.</summary>
     [Parameter]
     [Duration]
     public TimeSpan IdleTimeout { get; set; }
+
+    /// <summary>How long a connection's first message may take.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan HandshakeTimeout { get; set; }
 
     /// <summary>How long the peer's end is awaited after this side has closed.</summary>
     [Parameter]
@@ -53,6 +89,16 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     [Duration]
     public TimeSpan WriteTimeout { get; set; }
+
+    /// <summary>How long a peer may be silent until it is probed.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan KeepAlive { get; set; }
+
+    /// <summary>How long sent data may stay unacknowledged.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan UserTimeout { get; set; }
 
     /// <summary>The bytes of queued output above which a connection is not read.</summary>
     [Parameter]
@@ -70,7 +116,9 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     /// <summary>Starts the server.</summary>
     protected override void ProcessRecord()
     {
-        string where = string.Join(", ", (Address ?? [IPAddress.Loopback]).Select(address => new IPEndPoint(address, Port)));
+        RefuseWhatHasNoEffect();
+        string? path = UnixPath is null ? null : Resolve(UnixPath);
+        string where = string.Join(", ", Places(path));
         if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {Protocol} server"))
         {
             return;
@@ -88,7 +136,7 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         bool started = false;
         try
         {
-            Server server = Start(reservation);
+            Server server = Start(reservation, path);
             ServerRegistry.Add(server);
             started = true;
             WriteObject(server);
@@ -111,10 +159,77 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         }
     }
 
-    private Server Start(ServerRegistry.Reservation reservation)
+    /// <summary>Where nobody says where, it is loopback.</summary>
+    private IPAddress[] Addresses() => Address ?? (UnixPath is not null || SystemdSocket ? [] : [IPAddress.Loopback]);
+
+    private IEnumerable<string> Places(string? path)
     {
-        Engine.ServerOptions options = Options(reservation.Name);
-        options.Validate();
+        foreach (IPAddress address in Addresses())
+        {
+            yield return new IPEndPoint(address, Port).ToString();
+        }
+
+        if (path is not null)
+        {
+            yield return $"unix:{path}";
+        }
+
+        if (SystemdSocket)
+        {
+            yield return "the sockets of systemd";
+        }
+    }
+
+    /// <summary>An option that would do nothing was meant to do something.</summary>
+    private void RefuseWhatHasNoEffect()
+    {
+        IPAddress[] addresses = Addresses();
+        string? problem =
+            IsGiven(nameof(UnixMode)) && UnixPath is null
+                ? "-UnixMode is the mode of a socket's file: give -UnixPath with it."
+            : DualMode && !addresses.Contains(IPAddress.IPv6Any)
+                ? "-DualMode is for a server on every IPv6 interface: give -Address :: with it."
+            : Port != 0 && addresses.Length == 0
+                ? "-Port needs an address: without one the server listens on -UnixPath or on the sockets of systemd alone. " +
+                  "Give -Address too, 127.0.0.1 for this machine alone."
+            : null;
+        if (problem is not null)
+        {
+            Fail(new ArgumentException(problem), "InvalidArgument", ErrorCategory.InvalidArgument, null);
+        }
+    }
+
+    /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
+    private string Resolve(string path)
+    {
+        string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
+        if (provider.Name != FileSystemProvider.ProviderName)
+        {
+            Fail(new ArgumentException($"-UnixPath: '{path}' is a place of {provider.Name}, and a socket is a file."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, path);
+        }
+
+        return full;
+    }
+
+    /// <summary>The sockets that this process was started with.</summary>
+    private IReadOnlyList<int> TakeInherited()
+    {
+        IReadOnlyList<int> sockets = Engine.InheritedSockets.Take();
+        if (sockets.Count == 0)
+        {
+            Fail(new InvalidOperationException(
+                "systemd passed no socket to this process, or another server has them already. Start the process by a .socket unit, " +
+                "or with systemd-socket-activate; LISTEN_PID and LISTEN_FDS tell of the sockets."),
+                "NoSystemdSocket", ErrorCategory.ResourceUnavailable, null);
+        }
+
+        return sockets;
+    }
+
+    private Server Start(ServerRegistry.Reservation reservation, string? path)
+    {
+        Engine.ServerOptions options = Options(reservation.Name, path);
         Engine.Server engine = new(options);
         try
         {
@@ -129,7 +244,7 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         return new Server(reservation.Id, reservation.Name, Protocol.ToString(), CurrentRunspace, engine);
     }
 
-    private Engine.ServerOptions Options(string name)
+    private Engine.ServerOptions Options(string name, string? path)
     {
         Engine.ServerOptions defaults = new()
         {
@@ -140,20 +255,39 @@ public sealed class StartC10kServerCommand : C10kCmdlet
                 _ => Engine.Handlers.BuiltInHandlers.Echo,
             },
         };
-        return defaults with
+        Engine.ServerOptions options = defaults with
         {
             Name = name,
-            Addresses = Address ?? defaults.Addresses,
+            Addresses = Addresses(),
+            UnixPath = path,
+            UnixMode = IsGiven(nameof(UnixMode)) ? UnixMode : null,
+            DualMode = DualMode,
             Port = Port,
             WorkerCount = IsGiven(nameof(WorkerCount)) ? WorkerCount : defaults.WorkerCount,
             Backlog = IsGiven(nameof(Backlog)) ? Backlog : defaults.Backlog,
             MaxConnections = IsGiven(nameof(MaxConnection)) ? MaxConnection : defaults.MaxConnections,
+            MaxConnectionsPerAddress =
+                IsGiven(nameof(MaxConnectionPerAddress)) ? MaxConnectionPerAddress : defaults.MaxConnectionsPerAddress,
+            AcceptRate = IsGiven(nameof(AcceptRate)) ? AcceptRate : defaults.AcceptRate,
+            Dispatch = IsGiven(nameof(Dispatch)) ? (Engine.DispatchMode)Dispatch : defaults.Dispatch,
             IdleTimeout = IsGiven(nameof(IdleTimeout)) ? IdleTimeout : defaults.IdleTimeout,
+            HandshakeTimeout = IsGiven(nameof(HandshakeTimeout)) ? HandshakeTimeout : defaults.HandshakeTimeout,
             LingerTimeout = IsGiven(nameof(LingerTimeout)) ? LingerTimeout : defaults.LingerTimeout,
             WriteTimeout = IsGiven(nameof(WriteTimeout)) ? WriteTimeout : defaults.WriteTimeout,
+            KeepAliveTime = IsGiven(nameof(KeepAlive)) ? KeepAlive : defaults.KeepAliveTime,
+            UserTimeout = IsGiven(nameof(UserTimeout)) ? UserTimeout : defaults.UserTimeout,
             HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : defaults.HighWaterMark,
             NoDelay = NoDelay,
         };
+        if (!SystemdSocket)
+        {
+            options.Validate();
+            return options;
+        }
+
+        // They can be taken once in a process, so not for options that are wrong anyway. Any number stands for them meanwhile.
+        (options with { Inherited = [0] }).Validate();
+        return options with { Inherited = TakeInherited() };
     }
 
     private static (string Id, ErrorCategory Category) Classify(Engine.StartFailure failure) => failure switch
@@ -172,6 +306,8 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         {
             nameof(Engine.ServerOptions.Addresses) => nameof(Address),
             nameof(Engine.ServerOptions.MaxConnections) => nameof(MaxConnection),
+            nameof(Engine.ServerOptions.MaxConnectionsPerAddress) => nameof(MaxConnectionPerAddress),
+            nameof(Engine.ServerOptions.KeepAliveTime) => nameof(KeepAlive),
             null => "",
             string option => option,
         };

@@ -51,7 +51,10 @@ public sealed class Connection
     /// <summary>When it was accepted, in local time.</summary>
     public DateTime StartTime => _info.StartTime.LocalDateTime;
 
-    /// <summary>How long ago it was accepted.</summary>
+    /// <summary>When it ended, in local time; none while it is there, and where it was gone before that could be read.</summary>
+    public DateTime? EndTime => _info.State == Engine.ConnectionState.Closed ? StartTime + _info.Age : null;
+
+    /// <summary>How long ago it was accepted; for one that has ended, how long it lasted.</summary>
     public TimeSpan Age => _info.Age;
 
     /// <summary>How long nothing was received or sent.</summary>
@@ -75,9 +78,33 @@ public sealed class Connection
     /// <summary>What the handler keeps with the connection.</summary>
     public object? Tag => _info.Tag;
 
+    /// <summary>The kernel's state of the connection. Like all that follows it is there only where it was asked for, and over TCP.</summary>
+    public TcpState? TcpState => (TcpState?)_info.Tcp?.State;
+
+    /// <summary>The round-trip time in milliseconds, smoothed.</summary>
+    public double? RttMs => _info.Tcp?.RttMs;
+
+    /// <summary>How far the round-trip time varies, in milliseconds.</summary>
+    public double? RttVarMs => _info.Tcp?.RttVarMs;
+
+    /// <summary>The least round-trip time that was seen, in milliseconds.</summary>
+    public double? MinRttMs => _info.Tcp?.MinRttMs;
+
+    /// <summary>The segments that were sent again, in all.</summary>
+    public long? Retransmits => _info.Tcp?.Retransmits;
+
+    /// <summary>The congestion window, in segments.</summary>
+    public long? Cwnd => _info.Tcp?.Cwnd;
+
+    /// <summary>The segments that were sent and not acknowledged yet.</summary>
+    public long? Unacked => _info.Tcp?.Unacked;
+
+    /// <summary>The bytes a second that reached the peer, as last measured.</summary>
+    public long? DeliveryRate => _info.Tcp?.DeliveryRate;
+
     internal Server Server => _server;
 
-    /// <summary>Reads the values again. A connection that is gone shows as Closed, with its last values.</summary>
+    /// <summary>Reads the values again, those of TCP too. A connection that is gone shows as Closed, with its last values.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Refresh()
     {

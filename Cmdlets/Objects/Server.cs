@@ -134,6 +134,9 @@ public sealed class Server : IDisposable
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 
+    /// <summary>The connections that ended last, the last one first; also when the server is stopped.</summary>
+    internal IEnumerable<Connection> GetClosed() => _engine.GetClosed().Select(info => new Connection(this, info));
+
     internal bool TryAct(
         Engine.ConnectionRef target,
         Engine.ConnectionAction action,

@@ -9,13 +9,23 @@ public sealed class ServerOptions
     {
         Protocol = protocol;
         Address = [.. options.Addresses];
+        UnixPath = options.UnixPath;
+        UnixMode = options.UnixMode;
+        SystemdSocket = options.Inherited.Count > 0;
+        DualMode = options.DualMode;
         Port = options.Port;
         WorkerCount = options.WorkerCount;
         Backlog = options.Backlog;
         MaxConnection = options.MaxConnections;
+        MaxConnectionPerAddress = options.MaxConnectionsPerAddress;
+        AcceptRate = options.AcceptRate;
+        Dispatch = (DispatchMode)options.Dispatch;
         IdleTimeout = options.IdleTimeout;
+        HandshakeTimeout = options.HandshakeTimeout;
         LingerTimeout = options.LingerTimeout;
         WriteTimeout = options.WriteTimeout;
+        KeepAlive = options.KeepAliveTime;
+        UserTimeout = options.UserTimeout;
         HighWaterMark = options.HighWaterMark;
         MaxSendQueue = options.MaxSendQueue;
         NoDelay = options.NoDelay;
@@ -24,8 +34,20 @@ public sealed class ServerOptions
     /// <summary>What the server speaks.</summary>
     public string Protocol { get; }
 
-    /// <summary>The addresses to listen on.</summary>
+    /// <summary>The addresses to listen on; none where there is only a path, or what systemd passed.</summary>
     public IReadOnlyList<IPAddress> Address { get; }
+
+    /// <summary>The path of the Unix domain socket to listen on.</summary>
+    public string? UnixPath { get; }
+
+    /// <summary>The mode of its file; none where the process's umask was left to decide.</summary>
+    public UnixFileMode? UnixMode { get; }
+
+    /// <summary>Whether sockets that systemd passed are listened on.</summary>
+    public bool SystemdSocket { get; }
+
+    /// <summary>Whether a server on :: takes IPv4 connections too.</summary>
+    public bool DualMode { get; }
 
     /// <summary>The port that was asked for; 0 left the choice to the kernel.</summary>
     public int Port { get; }
@@ -39,14 +61,32 @@ public sealed class ServerOptions
     /// <summary>The most connections at a time; 0 is what the descriptor limit allows.</summary>
     public int MaxConnection { get; }
 
+    /// <summary>The most connections of one remote address at a time; 0 is no such limit.</summary>
+    public int MaxConnectionPerAddress { get; }
+
+    /// <summary>The most connections accepted a second; 0 is no such limit.</summary>
+    public int AcceptRate { get; }
+
+    /// <summary>How new connections are dealt to the workers.</summary>
+    public DispatchMode Dispatch { get; }
+
     /// <summary>How long a connection may be idle; zero is for ever.</summary>
     public TimeSpan IdleTimeout { get; }
+
+    /// <summary>How long a connection's first message may take; zero is for ever.</summary>
+    public TimeSpan HandshakeTimeout { get; }
 
     /// <summary>How long the peer's end is awaited after this side has closed.</summary>
     public TimeSpan LingerTimeout { get; }
 
     /// <summary>How long a peer may take no output.</summary>
     public TimeSpan WriteTimeout { get; }
+
+    /// <summary>How long a peer may be silent until it is probed; zero is no probing.</summary>
+    public TimeSpan KeepAlive { get; }
+
+    /// <summary>How long sent data may stay unacknowledged; zero is the kernel's default.</summary>
+    public TimeSpan UserTimeout { get; }
 
     /// <summary>The bytes of queued output above which a connection is not read.</summary>
     public int HighWaterMark { get; }

@@ -18,12 +18,12 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
     /// <param name="parameterName">Not used.</param>
     /// <param name="wordToComplete">What is typed.</param>
     /// <param name="commandAst">Not used.</param>
-    /// <param name="fakeBoundParameters">Not used.</param>
+    /// <param name="fakeBoundParameters">The other arguments of the command.</param>
     /// <returns>The Ids.</returns>
     public IEnumerable<CompletionResult> CompleteArgument(
         string commandName, string parameterName, string wordToComplete, CommandAst commandAst, IDictionary fakeBoundParameters) =>
         ServerRegistry.List()
-            .SelectMany(Connections)
+            .SelectMany(server => fakeBoundParameters.Contains("Closed") ? server.GetClosed() : Connections(server))
             .SelectMany(connection => Completion.Offer(
                 connection.Id.ToString(CultureInfo.InvariantCulture), wordToComplete,
                 $"{connection.ServerName}: {connection.RemoteEndPoint}, {connection.State}"))

@@ -17,6 +17,9 @@ internal static unsafe class TcpInfo
     private const int OffsetMinRtt = 148;
     private const int OffsetDeliveryRate = 160;
 
+    // The least round-trip time before there was any.
+    private const uint NotMeasured = uint.MaxValue;
+
     private const double MicrosecondsPerMillisecond = 1000;
 
     /// <summary>Null for what is no TCP socket, and in a kernel from before 4.9.</summary>
@@ -33,7 +36,7 @@ internal static unsafe class TcpInfo
             (TcpState)info[OffsetState],
             UInt32(info, OffsetRtt) / MicrosecondsPerMillisecond,
             UInt32(info, OffsetRttVar) / MicrosecondsPerMillisecond,
-            UInt32(info, OffsetMinRtt) / MicrosecondsPerMillisecond,
+            UInt32(info, OffsetMinRtt) is var least and not NotMeasured ? least / MicrosecondsPerMillisecond : 0,
             UInt32(info, OffsetTotalRetrans),
             UInt32(info, OffsetCwnd),
             UInt32(info, OffsetUnacked),
