@@ -51,6 +51,29 @@ public class ServerTests
     }
 
     [Fact]
+    public void The_counters_tell_what_is_open_what_was_at_most_and_what_is_over()
+    {
+        using var fixture = new ServerFixture(new EchoHandler());
+        for (int round = 1; round <= 10; round++)
+        {
+            List<TestClient> clients = [.. Enumerable.Range(0, 5).Select(_ => fixture.Connect())];
+            clients.ForEach(static client => client.Echo(1, 10));
+            Assert.Equal(5, fixture.Server.ConnectionCount);
+            clients[0].Reset();
+            clients.ForEach(static client => client.Dispose());
+            Eventually.Equal(0, () => fixture.Server.ConnectionCount);
+            Assert.Equal(5 * round, fixture.Server.Accepted);
+            Assert.Equal(5 * round, fixture.Server.Closed);
+            Assert.Equal(5, fixture.Server.PeakConnectionCount);
+        }
+
+        List<TestClient> more = [.. Enumerable.Range(0, 7).Select(_ => fixture.Connect())];
+        more.ForEach(static client => client.Echo(1, 10));
+        Assert.Equal(7, fixture.Server.PeakConnectionCount);
+        more.ForEach(static client => client.Dispose());
+    }
+
+    [Fact]
     public void Stopping_with_resets_resets()
     {
         var handler = new LambdaHandler();
