@@ -131,6 +131,23 @@ public class ServerTests
         second.Stop();
     }
 
+    [Fact]
+    public void A_privileged_port_is_refused_to_who_may_not_have_it_and_nothing_is_left()
+    {
+        // Everything below is privileged; a container may have none at all.
+        int port = int.Parse(File.ReadAllText("/proc/sys/net/ipv4/ip_unprivileged_port_start"), System.Globalization.CultureInfo.InvariantCulture) - 1;
+        Assert.SkipWhen(port < 1, "no port is privileged here (net.ipv4.ip_unprivileged_port_start)");
+        int before = ProcessLedger.Descriptors();
+        Kernel.WithoutCapability(Kernel.CapNetBindService, () =>
+        {
+            using var server = new Server(new ServerOptions { Port = port, HandlerFactory = static () => new EchoHandler() });
+            var e = Assert.Throws<ServerStartException>(server.Start);
+            Assert.Equal(StartFailure.PortAccessDenied, e.Failure);
+            Assert.Contains("CAP_NET_BIND_SERVICE", e.Message, StringComparison.Ordinal);
+        });
+        Assert.Equal(before, ProcessLedger.Descriptors());
+    }
+
     [Theory]
     [InlineData("192.0.2.1")]
     [InlineData("2001:db8::1")]

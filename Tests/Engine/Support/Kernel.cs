@@ -5,6 +5,8 @@ namespace C10kServer.Engine.Tests.Support;
 /// <summary>System calls that the tests need and the engine does not.</summary>
 internal static unsafe partial class Kernel
 {
+    internal const int CapNetBindService = 10;
+
     internal const int SigPipe = 13;
     internal const int SigWinch = 28;
 
@@ -45,6 +47,28 @@ internal static unsafe partial class Kernel
         }
     }
 
+    /// <summary>
+    /// Does something on a thread of its own without a capability, see capabilities(7): root is nobody in particular there. The capability
+    /// is the thread's, and ends with it.
+    /// </summary>
+    internal static void WithoutCapability(int capability, Action action)
+    {
+        Exception? thrown = null;
+        var thread = new Thread(() => thrown = Record.Exception(() =>
+        {
+            // Version 3 of the header, of the calling thread; two times effective, permitted, inheritable.
+            uint* header = stackalloc uint[] { 0x2008_0522, 0 };
+            uint* sets = stackalloc uint[6];
+            Assert.Equal(0, GetCapabilities(header, sets));
+            sets[0] &= ~(1U << capability);
+            Assert.Equal(0, SetCapabilities(header, sets));
+            action();
+        }));
+        thread.Start();
+        thread.Join();
+        Assert.Null(thrown);
+    }
+
     /// <summary>An option of a socket that is a number.</summary>
     internal static int GetOption(int fd, int level, int option)
     {
@@ -56,6 +80,12 @@ internal static unsafe partial class Kernel
 
     [LibraryImport("libc", EntryPoint = "getsockopt")]
     private static partial int GetOption(int fd, int level, int option, void* value, uint* length);
+
+    [LibraryImport("libc", EntryPoint = "capget")]
+    private static partial int GetCapabilities(uint* header, uint* sets);
+
+    [LibraryImport("libc", EntryPoint = "capset")]
+    private static partial int SetCapabilities(uint* header, uint* sets);
 
     [LibraryImport("libc", EntryPoint = "tgkill")]
     private static partial int SignalThread(int processId, int threadId, int signal);
