@@ -50,7 +50,7 @@ public sealed partial class Connection
             return false;
         }
 
-        _requests!.AddReadUntil(delimiter.ToArray(), maximum, callback);
+        _requests!.AddReadUntil(delimiter, maximum, callback);
         return true;
     }
 

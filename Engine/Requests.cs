@@ -32,6 +32,10 @@ internal sealed class Requests
     // search over all it has sent with each.
     private int _scanned;
 
+    // The last one that was asked for: most protocols ask for the same one with every message, and a copy each time would be an
+    // allocation a message (pitfall 43).
+    private byte[] _delimiter = [];
+
     /// <summary>Bytes received that no request has taken yet.</summary>
     internal int Buffered => _end - _start;
 
@@ -42,7 +46,15 @@ internal sealed class Requests
 
     internal void AddRead(int count, ReadCallback callback) => _reads.Enqueue(new Read(count, null, callback));
 
-    internal void AddReadUntil(byte[] delimiter, int maximum, ReadCallback callback) => _reads.Enqueue(new Read(maximum, delimiter, callback));
+    internal void AddReadUntil(ReadOnlySpan<byte> delimiter, int maximum, ReadCallback callback)
+    {
+        if (!delimiter.SequenceEqual(_delimiter))
+        {
+            _delimiter = delimiter.ToArray();
+        }
+
+        _reads.Enqueue(new Read(maximum, _delimiter, callback));
+    }
 
     /// <param name="end">The count of the connection's written bytes at which this request's last one has been sent.</param>
     /// <param name="callback">What to call then.</param>

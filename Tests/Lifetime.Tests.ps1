@@ -25,10 +25,14 @@ Describe 'The module in a shell' {
     }
 
     It 'stops its servers when it is imported by force' {
-        $server = Start-C10kServer
-        Import-Module $manifest -Force
-        $server.State | Should -Be Stopped
-        Get-C10kServer | Should -BeNullOrEmpty
+        foreach ($time in 1..20) {
+            $server = Start-C10kServer
+            Import-Module $manifest -Force
+            $server.State | Should -Be Stopped
+            Get-C10kServer | Should -BeNullOrEmpty
+        }
+
+        Wait-ProcessLedger -Base $base
     }
 
     It 'is shared by the runspaces of the process, each of which stops its own servers' {
@@ -59,6 +63,47 @@ Describe 'The module in a shell' {
         $process = [System.Diagnostics.Process]::Start($start)
         $process.StandardOutput.ReadToEnd().Trim() | Should -Be 'engine=False cmdlets=True'
         $process.WaitForExit()
+    }
+
+    It 'serves on through Ctrl+C, twenty times, and nothing is left after the stop' -Skip:(-not $hostBuilt) {
+        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
+        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
+        $start.RedirectStandardInput = $start.RedirectStandardOutput = $true
+        foreach ($text in 'exec', $program.Path) { $start.ArgumentList.Add($text) }
+        $process = [System.Diagnostics.Process]::Start($start)
+
+        # Types a line, and waits for the line of output that begins with a word.
+        function Send-Line($Text, $Until) {
+            $process.StandardInput.WriteLine($Text)
+            $process.StandardInput.Flush()
+            do {
+                $line = $process.StandardOutput.ReadLineAsync()
+                $line.Wait(30000) | Should -BeTrue
+                $null -eq $line.Result | Should -BeFalse -Because 'the shell is still there'
+            } until ($line.Result -match "^$Until(.*)")
+            $Matches[1]
+        }
+
+        try {
+            $port = Send-Line "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; `$base = Get-ProcessLedger; `$s = Start-C10kServer -Workers 2; `"port `$(`$s.Port)`"" 'port '
+            $client = Open-TestClient -Argument 'hold', '--port', $port, '--count', 50
+            (Read-TestClient -Client $client).failed | Should -Be 0
+            foreach ($time in 1..20) {
+                $null = Send-Line "'begun'; while (`$true) { `$null = Get-C10kConnection; `$null = Get-C10kServer }" 'begun'
+                [System.Diagnostics.Process]::Start('kill', "-INT $($process.Id)").WaitForExit()
+                (Invoke-TestClient -Client $client -Line 'echo 1 100').wrong | Should -Be 0
+            }
+
+            Send-Line '"state $($s.State) $($s.ConnectionCount)"' 'state ' | Should -Be 'Running 50'
+            $null = Send-Line '$s | Stop-C10kServer; Wait-ProcessLedger -Base $base; "flat"' 'flat'
+            (Invoke-TestClient -Client $client -Line 'wait ended=50').open | Should -Be 0
+            $null = Close-TestClient -Client $client
+            $process.StandardInput.Close()
+            $process.WaitForExit(10000) | Should -BeTrue
+        } finally {
+            if (-not $process.HasExited) { $process.Kill() }
+            $process.Dispose()
+        }
     }
 
     It 'lets <Way> end the process within two seconds while servers run' -Skip:(-not $hostBuilt) -ForEach @(

@@ -111,6 +111,27 @@ public class BackpressureTests
     }
 
     [Fact]
+    public void When_both_sides_have_stopped_reading_the_write_timeout_ends_it()
+    {
+        var handler = new LambdaHandler { Received = static (connection, data) => connection.Write(data) };
+        using var fixture = new ServerFixture(
+            handler,
+            static options => options with { WriteTimeout = TimeSpan.FromMilliseconds(400), IdleTimeout = TimeSpan.FromMinutes(10) });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        client.Socket.Blocking = false;
+        byte[] flood = Keyed.Bytes(1, 65536);
+
+        // It sends for as long as it can and never reads: the server, whose answers are stuck, stops reading in turn.
+        Eventually.True(() =>
+        {
+            client.Socket.Send(flood, 0, flood.Length, System.Net.Sockets.SocketFlags.None, out _);
+            return handler.ClosedCount == 1 || fixture.Rows() is [{ ReadPaused: true }];
+        });
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.Equal(CloseReason.WriteTimeout, handler.LastReason);
+    }
+
+    [Fact]
     public void A_flooding_client_does_not_starve_the_others()
     {
         using var fixture = new ServerFixture(new DiscardThenEcho(), options => options with { WorkerCount = 1 });

@@ -47,6 +47,56 @@ public class MailboxTests
     }
 
     [Fact]
+    public void A_post_that_meets_the_consumers_last_look_wakes_it_all_the_same()
+    {
+        // One post at a time, made just when the consumer looks whether there is more: the moment in which a flag that is cleared
+        // too late swallows a signal. The producer's pause sweeps over that moment.
+        const int Posts = 300_000;
+        using var mailbox = new Mailbox();
+        using var epoll = new Epoll(4);
+        Assert.Equal(0, epoll.Add(mailbox.EventFdNumber, Epoll.In | Epoll.EdgeTriggered, 1));
+        int taken = 0;
+        bool over = false;
+        var producer = new Thread(() =>
+        {
+            for (int i = 0; i < Posts; i++)
+            {
+                mailbox.Post(new Command(CommandKind.Walk, Number: i));
+                while (Volatile.Read(ref taken) <= i && !Volatile.Read(ref over))
+                {
+                    Thread.SpinWait(1);
+                }
+
+                Thread.SpinWait(i % 50);
+            }
+        });
+        producer.Start();
+        try
+        {
+            while (taken < Posts)
+            {
+                int n = epoll.Wait(10_000);
+                if (n == -Errno.EINTR)
+                {
+                    continue;
+                }
+
+                Assert.True(n == 1, $"no wake-up with {taken} taken");
+                while (mailbox.TryTake(out Command command))
+                {
+                    Assert.Equal(taken, command.Number);
+                    Volatile.Write(ref taken, taken + 1);
+                }
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref over, true);
+            producer.Join();
+        }
+    }
+
+    [Fact]
     public void Each_command_posted_is_taken_or_was_refused_also_at_the_end()
     {
         var mailbox = new Mailbox();

@@ -184,6 +184,28 @@ public class RequestTests
     }
 
     [Fact]
+    public void Requests_with_different_delimiters_each_find_their_own()
+    {
+        var ledger = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        var handler = new LambdaHandler
+        {
+            Opened = connection =>
+            {
+                foreach (string delimiter in new[] { "\n", ";", "\n", "\r\n", "\r\n", ";" })
+                {
+                    connection.ReadUntil(
+                        System.Text.Encoding.ASCII.GetBytes(delimiter), 100, (_, data, _) => ledger.Enqueue(System.Text.Encoding.ASCII.GetString(data)));
+                }
+            },
+        };
+        using var fixture = new ServerFixture(handler);
+        using TestClient client = fixture.Connect();
+        client.Send("a;\nb\n;c;\nd;\r\ne\r\nf\n;"u8);
+        Eventually.Equal(6, () => ledger.Count);
+        Assert.Equal(["a;", "b\n", "c;", "d;", "e", "f\n"], ledger);
+    }
+
+    [Fact]
     public void Callbacks_chain_a_million_deep_on_a_small_stack()
     {
         const int Depth = 1_000_000;

@@ -51,6 +51,29 @@ public class ServerTests
     }
 
     [Fact]
+    public void The_counters_tell_what_is_open_what_was_at_most_and_what_is_over()
+    {
+        using var fixture = new ServerFixture(new EchoHandler());
+        for (int round = 1; round <= 10; round++)
+        {
+            List<TestClient> clients = [.. Enumerable.Range(0, 5).Select(_ => fixture.Connect())];
+            clients.ForEach(static client => client.Echo(1, 10));
+            Assert.Equal(5, fixture.Server.ConnectionCount);
+            clients[0].Reset();
+            clients.ForEach(static client => client.Dispose());
+            Eventually.Equal(0, () => fixture.Server.ConnectionCount);
+            Assert.Equal(5 * round, fixture.Server.Accepted);
+            Assert.Equal(5 * round, fixture.Server.Closed);
+            Assert.Equal(5, fixture.Server.PeakConnectionCount);
+        }
+
+        List<TestClient> more = [.. Enumerable.Range(0, 7).Select(_ => fixture.Connect())];
+        more.ForEach(static client => client.Echo(1, 10));
+        Assert.Equal(7, fixture.Server.PeakConnectionCount);
+        more.ForEach(static client => client.Dispose());
+    }
+
+    [Fact]
     public void Stopping_with_resets_resets()
     {
         var handler = new LambdaHandler();
@@ -106,6 +129,23 @@ public class ServerTests
         Assert.Equal(ServerState.Created, second.State);
         Assert.Equal(before, ProcessLedger.Descriptors());
         second.Stop();
+    }
+
+    [Fact]
+    public void A_privileged_port_is_refused_to_who_may_not_have_it_and_nothing_is_left()
+    {
+        // Everything below is privileged; a container may have none at all.
+        int port = int.Parse(File.ReadAllText("/proc/sys/net/ipv4/ip_unprivileged_port_start"), System.Globalization.CultureInfo.InvariantCulture) - 1;
+        Assert.SkipWhen(port < 1, "no port is privileged here (net.ipv4.ip_unprivileged_port_start)");
+        int before = ProcessLedger.Descriptors();
+        Kernel.WithoutCapability(Kernel.CapNetBindService, () =>
+        {
+            using var server = new Server(new ServerOptions { Port = port, HandlerFactory = static () => new EchoHandler() });
+            var e = Assert.Throws<ServerStartException>(server.Start);
+            Assert.Equal(StartFailure.PortAccessDenied, e.Failure);
+            Assert.Contains("CAP_NET_BIND_SERVICE", e.Message, StringComparison.Ordinal);
+        });
+        Assert.Equal(before, ProcessLedger.Descriptors());
     }
 
     [Theory]

@@ -16,6 +16,7 @@ public enum Error
     ENOSPC = 28,
     EPIPE = 32,
     EPROTO = 71,
+    EAFNOSUPPORT = 97,
     EADDRINUSE = 98,
     EADDRNOTAVAIL = 99,
     ECONNABORTED = 103,

@@ -27,6 +27,7 @@ public class StartFaultTests
     [InlineData("epoll_ctl", Error.ENOMEM)]
     [InlineData("socket", Error.EMFILE)]
     [InlineData("socket", Error.ENOBUFS)]
+    [InlineData("socket", Error.EAFNOSUPPORT)]
     [InlineData("setsockopt", Error.ENOMEM)]
     [InlineData("setsockopt", Error.ENOBUFS)]
     [InlineData("bind", Error.EADDRINUSE)]
@@ -124,7 +125,7 @@ public class StartFaultTests
             Error.EMFILE or Error.ENFILE => StartFailure.DescriptorLimit,
             Error.EADDRINUSE => StartFailure.PortInUse,
             Error.EACCES => StartFailure.PortAccessDenied,
-            Error.EADDRNOTAVAIL => StartFailure.AddressNotAvailable,
+            Error.EADDRNOTAVAIL or Error.EAFNOSUPPORT => StartFailure.AddressNotAvailable,
             _ => StartFailure.Other,
         };
         Assert.Equal(expected, e.Failure);

@@ -53,6 +53,10 @@ internal static class ProcessLedger
     /// <summary>Threads with the engine's name.</summary>
     internal static int EngineThreads() => EngineTasks().Count();
 
+    /// <summary>The kernel's ids of those.</summary>
+    internal static IEnumerable<int> EngineThreadIds() =>
+        EngineTasks().Select(static task => int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture));
+
     /// <summary>What those have taken of the processors: nobody else's work is in it, and no compiler's.</summary>
     internal static TimeSpan EngineCpuTime()
     {
