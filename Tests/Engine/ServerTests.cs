@@ -71,6 +71,10 @@ public class ServerTests
         more.ForEach(static client => client.Echo(1, 10));
         Assert.Equal(7, fixture.Server.PeakConnectionCount);
         more.ForEach(static client => client.Dispose());
+        Eventually.Equal(0, () => fixture.Server.ConnectionCount);
+        using TestClient last = fixture.Connect();
+        last.Echo(1, 10);
+        Assert.Equal(7, fixture.Server.PeakConnectionCount);
     }
 
     [Fact]
