@@ -13,6 +13,9 @@ public class ThreadTests
     {
         // More than the pool has, and as it makes one or two a second, more than it will have.
         const int Blocked = 500;
+
+        // The ledger's own beginning wants a thread of the pool, and would wait for one.
+        _ = ProcessLedger.Descriptors();
         using var release = new ManualResetEventSlim();
         using var done = new CountdownEvent(Blocked);
         int begun = 0;
