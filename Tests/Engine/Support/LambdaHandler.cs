@@ -50,7 +50,14 @@ internal sealed class LambdaHandler : ConnectionHandler
     public override void OnClosed(Connection connection)
     {
         LastReason = connection.CloseReason;
-        Interlocked.Increment(ref _closed);
-        Closed?.Invoke(connection);
+        try
+        {
+            Closed?.Invoke(connection);
+        }
+        finally
+        {
+            // Last: who waits for the count looks at what the action has left.
+            Interlocked.Increment(ref _closed);
+        }
     }
 }
