@@ -22,7 +22,7 @@ public sealed class ServerStartException : IOException
             errno),
         Native.Errno.EACCES => new(
             StartFailure.PortAccessDenied,
-            $"Port {endPoint.Port} on {endPoint.Address} is privileged. Choose a port from 1024 up, or give the process the capability CAP_NET_BIND_SERVICE.",
+            $"Port {endPoint.Port} on {endPoint.Address} is privileged. Choose a higher one (sysctl net.ipv4.ip_unprivileged_port_start says from where), or give the process the capability CAP_NET_BIND_SERVICE.",
             errno),
         Native.Errno.EADDRNOTAVAIL or Native.Errno.EAFNOSUPPORT => new(
             StartFailure.AddressNotAvailable,
