@@ -362,21 +362,21 @@ public sealed partial class Connection : ITimed
             Flush();
         }
 
-        CloseReason reason = _state == ConnectionState.Closing ? _reason : CloseReason.ServerStopped;
         if (_state is not (ConnectionState.Closing or ConnectionState.Closed))
         {
-            _reason = reason;
+            // What is received from here on is dropped.
+            _reason = CloseReason.ServerStopped;
             _state = ConnectionState.Closing;
         }
 
-        if (_state != ConnectionState.Closed && (_flags & Flags.PeerEnded) == 0)
+        if (_state == ConnectionState.Closing && (_flags & Flags.PeerEnded) == 0)
         {
             Receive(Epoll.RdHup);
         }
 
-        if (_state != ConnectionState.Closed)
+        if (_state == ConnectionState.Closing)
         {
-            Finish(reason);
+            Finish(_reason);
         }
     }
 
