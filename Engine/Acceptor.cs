@@ -18,7 +18,7 @@ internal enum Intake
 
 /// <summary>
 /// Accepts from listening sockets on somebody's epoll: the Listener's, or with ReusePort each worker's. Owns the sockets, and what it
-/// accepts until that is taken. Belongs to the thread of that epoll; the counters are written by it and read by anyone.
+/// accepts until that is taken. Belongs to the thread of that epoll.
 /// </summary>
 internal sealed unsafe class Acceptor : IDisposable
 {
@@ -38,28 +38,23 @@ internal sealed unsafe class Acceptor : IDisposable
 
     private readonly Server _server;
     private readonly Epoll _epoll;
+    private readonly Counters _counters;
     private readonly Func<Command, bool> _take;
     private readonly List<ListeningSocket> _sockets = [];
-    private readonly AcceptRateLimiter _rateLimiter = new(Clock.Now);
     private uint _interest = Epoll.In;
-    private long _accepted;
-    private long _rejected;
-    private long _errors;
     private long _pausedUntil;
     private long _nextLogAt;
-    private long _errorsLogged;
+
+    // Since they were last logged.
+    private long _errors;
     private bool _drained;
 
     /// <param name="server">Whose limits hold.</param>
     /// <param name="epoll">Where the sockets are registered.</param>
+    /// <param name="counters">Those of the epoll's thread.</param>
     /// <param name="take">Takes an accepted descriptor, as an Adopt command. False: it does not, and it is still the acceptor's.</param>
-    internal Acceptor(Server server, Epoll epoll, Func<Command, bool> take) => (_server, _epoll, _take) = (server, epoll, take);
-
-    internal long Accepted => Volatile.Read(ref _accepted);
-
-    internal long Rejected => Volatile.Read(ref _rejected);
-
-    internal long Errors => Volatile.Read(ref _errors);
+    internal Acceptor(Server server, Epoll epoll, Counters counters, Func<Command, bool> take) =>
+        (_server, _epoll, _counters, _take) = (server, epoll, counters, take);
 
     private bool IsAccepting => _server.Intake == Intake.Open && _pausedUntil == 0;
 
@@ -186,7 +181,7 @@ internal sealed unsafe class Acceptor : IDisposable
         int perSecond = _server.Options.AcceptRate;
         for (int i = 0; i < AcceptsPerTurn; i++)
         {
-            if (perSecond > 0 && _rateLimiter.Take(perSecond, now) is > 0 and var wait)
+            if (perSecond > 0 && _server.AcceptRates.Take(perSecond, now) is > 0 and var wait)
             {
                 _pausedUntil = now + wait;
                 return false;
@@ -254,7 +249,7 @@ internal sealed unsafe class Acceptor : IDisposable
         }
 
         // Counted before a worker can count its end.
-        Volatile.Write(ref _accepted, _accepted + 1);
+        Volatile.Write(ref _counters.Accepted, _counters.Accepted + 1);
         _server.OnPeak(open);
         if (_take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress ? 1 : 0)))
         {
@@ -262,7 +257,7 @@ internal sealed unsafe class Acceptor : IDisposable
         }
 
         _ = Libc.Close(fd);
-        Volatile.Write(ref _accepted, _accepted - 1);
+        Volatile.Write(ref _counters.Accepted, _counters.Accepted - 1);
         return false;
     }
 
@@ -271,7 +266,7 @@ internal sealed unsafe class Acceptor : IDisposable
     {
         Sockets.ResetOnClose(fd);
         _ = Libc.Close(fd);
-        Volatile.Write(ref _rejected, _rejected + 1);
+        Volatile.Write(ref _counters.Rejected, _counters.Rejected + 1);
         if (_server.Log.IsEnabled(LogLevel.Debug))
         {
             _server.Log.ConnectionRejected(_server.Options.Name, remote.ToEndPoint(), limit);
@@ -280,12 +275,13 @@ internal sealed unsafe class Acceptor : IDisposable
 
     private void CountError(int errno, long now)
     {
-        Volatile.Write(ref _errors, _errors + 1);
+        _counters.AcceptErrors++;
+        _errors++;
         if (now >= _nextLogAt)
         {
             _nextLogAt = now + LogInterval;
-            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors - _errorsLogged);
-            _errorsLogged = _errors;
+            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors);
+            _errors = 0;
         }
     }
 }

@@ -1,18 +1,19 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// What a worker has counted. Written by its thread alone, with plain adds; read by anyone, and a 64-bit read is never torn
+/// What a worker, or the Listener, has counted. Written by its thread alone, with plain adds; read by anyone, and a 64-bit read is never torn
 /// on the 64-bit machines that this runs on. The padding keeps two workers' counters off one cache line.
 /// </summary>
 internal sealed class Counters
 {
-    internal long Opened;
+    internal long Accepted;
+    internal long Rejected;
+    internal long AcceptErrors;
     internal long Closed;
     internal long BytesReceived;
     internal long BytesSent;
     internal long MessagesReceived;
     internal long HandlerErrors;
-    internal long AdoptErrors;
     internal long Wakeups;
     internal long Events;
     internal long Stalls;

@@ -25,7 +25,7 @@ internal sealed class Listener : IDisposable
     {
         _server = server;
         _epoll = new Epoll(EventsPerTurn);
-        Acceptor = new Acceptor(server, _epoll, Deal);
+        Acceptor = new Acceptor(server, _epoll, server.ListenerCounters, Deal);
         try
         {
             _wake = EventFd.Open();

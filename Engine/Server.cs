@@ -67,16 +67,16 @@ public sealed class Server : IDisposable
     public int PeakConnectionCount => Volatile.Read(ref _peak);
 
     /// <summary>Connections accepted.</summary>
-    public long Accepted => (_listener?.Acceptor.Accepted ?? 0) + Workers.Sum(static (Acceptor acceptor) => acceptor.Accepted);
+    public long Accepted => Sum(static counters => Volatile.Read(ref counters.Accepted));
 
     /// <summary>Connections reset as the limit was reached.</summary>
-    public long Rejected => (_listener?.Acceptor.Rejected ?? 0) + Workers.Sum(static (Acceptor acceptor) => acceptor.Rejected);
+    public long Rejected => Sum(static counters => Volatile.Read(ref counters.Rejected));
 
     /// <summary>Connections closed.</summary>
     public long Closed => Sum(static counters => Volatile.Read(ref counters.Closed));
 
     /// <summary>Failures of accept, and of registering what was accepted.</summary>
-    public long AcceptErrors => (_listener?.Acceptor.Errors ?? 0) + Workers.Sum(static (Acceptor acceptor) => acceptor.Errors) + Sum(static counters => Volatile.Read(ref counters.AdoptErrors));
+    public long AcceptErrors => Sum(static counters => Volatile.Read(ref counters.AcceptErrors));
 
     /// <summary>Bytes received on all connections.</summary>
     public long BytesReceived => Sum(static counters => Volatile.Read(ref counters.BytesReceived));
@@ -117,7 +117,11 @@ public sealed class Server : IDisposable
     /// <summary>What the acceptors go by, at each of their turns.</summary>
     internal Intake Intake => _intake;
 
+    internal Counters ListenerCounters { get; } = new();
+
     internal AddressLimiter Addresses { get; } = new();
+
+    internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
 
     internal ClosedRing ClosedConnections { get; } = new();
 
@@ -562,5 +566,5 @@ public sealed class Server : IDisposable
         Log.ServerStarted(Options.Name, string.Join(", ", EndPoints), Options.WorkerCount, ConnectionLimit, EffectiveBacklog);
     }
 
-    private long Sum(Func<Counters, long> counter) => Workers.Sum(counter);
+    private long Sum(Func<Counters, long> counter) => counter(ListenerCounters) + Workers.Sum(counter);
 }

@@ -56,7 +56,9 @@ internal sealed unsafe class Worker : IDisposable
     private bool _stopping;
     private long _turnStarted;
     private long _nextAdoptLogAt;
-    private long _adoptErrorsLogged;
+
+    // Since they were last logged.
+    private long _adoptErrors;
     private int _managedThreadId;
     private int _threadId;
 
@@ -70,7 +72,7 @@ internal sealed unsafe class Worker : IDisposable
         Timers = new TimerWheel(Now);
         Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
         _epoll = new Epoll(EventsPerTurn);
-        Acceptor = new Acceptor(server, _epoll, AdoptOwn);
+        Acceptor = new Acceptor(server, _epoll, Counters, AdoptOwn);
         try
         {
             _mailbox = new Mailbox();
@@ -365,7 +367,6 @@ internal sealed unsafe class Worker : IDisposable
             return;
         }
 
-        Counters.Opened++;
         if (_server.Log.IsEnabled(LogLevel.Debug))
         {
             _server.Log.ConnectionOpened(Options.Name, id, connection.RemoteEndPoint, Id);
@@ -377,12 +378,13 @@ internal sealed unsafe class Worker : IDisposable
     // As the acceptor does with its errors: a limit that is reached fails every connection that comes, and the log is bounded.
     private void CountAdoptError(int errno)
     {
-        Counters.AdoptErrors++;
+        Counters.AcceptErrors++;
+        _adoptErrors++;
         if (Now >= _nextAdoptLogAt)
         {
             _nextAdoptLogAt = Now + LogInterval;
-            _server.OnAdoptError(errno, Counters.AdoptErrors - _adoptErrorsLogged);
-            _adoptErrorsLogged = Counters.AdoptErrors;
+            _server.OnAdoptError(errno, _adoptErrors);
+            _adoptErrors = 0;
         }
     }
 

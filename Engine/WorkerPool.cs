@@ -16,7 +16,6 @@ internal sealed class WorkerPool
 
     // Of all workers that there ever were: what has left has counted too.
     private volatile Counters[] _counters = [];
-    private volatile Acceptor[] _acceptors = [];
 
     private uint _next;
     private long _movesBegun;
@@ -50,7 +49,6 @@ internal sealed class WorkerPool
         }
 
         _counters = [.. _counters, .. workers.Skip(before).Select(static worker => worker.Counters)];
-        _acceptors = [.. _acceptors, .. workers.Skip(before).Select(static worker => worker.Acceptor)];
         if (start)
         {
             workers.Skip(before).ToList().ForEach(static worker => worker.Start());
@@ -143,17 +141,6 @@ internal sealed class WorkerPool
 
         (command.Subject as Migrant)?.Connection.Assign(except);
         return false;
-    }
-
-    internal long Sum(Func<Acceptor, long> counter)
-    {
-        long sum = 0;
-        foreach (Acceptor acceptor in _acceptors)
-        {
-            sum += counter(acceptor);
-        }
-
-        return sum;
     }
 
     internal long Sum(Func<Counters, long> counter)

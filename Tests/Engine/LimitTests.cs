@@ -42,10 +42,12 @@ public class LimitTests
         }
     }
 
-    [Fact]
-    public void Accepts_keep_to_their_rate_and_none_is_lost()
+    [Theory]
+    [InlineData(DispatchMode.RoundRobin)]
+    [InlineData(DispatchMode.ReusePort)]
+    public void Accepts_keep_to_their_rate_and_none_is_lost(DispatchMode dispatch)
     {
-        using var fixture = new ServerFixture(new HelloHandler(), options => options with { AcceptRate = 100 });
+        using var fixture = new ServerFixture(new HelloHandler(), options => options with { AcceptRate = 100, Dispatch = dispatch, WorkerCount = 4 });
         var watch = Stopwatch.StartNew();
         List<TestClient> clients = [.. Enumerable.Range(0, 60).Select(_ => fixture.Connect())];
         clients.ForEach(static client => Assert.Equal(11, client.ReceiveToEnd().Length));
