@@ -8,10 +8,12 @@ internal static class Eventually
 {
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    internal static void True(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") =>
+    /// <returns>How long it took.</returns>
+    internal static TimeSpan True(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") =>
         True(condition, () => what);
 
-    internal static void True(Func<bool> condition, Func<string> what)
+    /// <returns>How long it took.</returns>
+    internal static TimeSpan True(Func<bool> condition, Func<string> what)
     {
         var watch = Stopwatch.StartNew();
         while (!condition())
@@ -23,6 +25,8 @@ internal static class Eventually
 
             Thread.Sleep(2);
         }
+
+        return watch.Elapsed;
     }
 
     internal static void Equal<T>(T expected, Func<T> actual, [CallerArgumentExpression(nameof(actual))] string what = "")
