@@ -13,6 +13,7 @@ public sealed partial class Connection
                 if (!RunCallback())
                 {
                     _flags &= ~Flags.InReadyList;
+                    SetInputDue(false);
                     return false;
                 }
             }
@@ -22,7 +23,18 @@ public sealed partial class Connection
             }
         }
 
+        // Who sends many small messages must not fill the memory while they wait for their turn (pitfall 29).
+        SetInputDue(_input is { Length: > 0 });
         return true;
+    }
+
+    private void SetInputDue(bool due)
+    {
+        if (due != ((_flags & Flags.InputDue) != 0))
+        {
+            _flags ^= Flags.InputDue;
+            MarkChanged();
+        }
     }
 
     /// <summary>Runs the next callback that is due. Each request has left its queue before; the state is read again for each.</summary>
@@ -59,6 +71,20 @@ public sealed partial class Connection
             }
         }
 
+        else if (_input is { Length: > 0 } && _worker.Framing is not null && (_flags & Flags.Pulled) == 0)
+        {
+            if (!TakesMessages)
+            {
+                // Paused: later.
+                return false;
+            }
+
+            if (RunFramedCallback(_worker.Framing))
+            {
+                return true;
+            }
+        }
+
         if ((_flags & Flags.TellPeerEnded) != 0 && _state == ConnectionState.HalfClosed)
         {
             _flags &= ~Flags.TellPeerEnded;
@@ -81,9 +107,9 @@ public sealed partial class Connection
             return false;
         }
 
-        switch (_requests!.TryTakeRead(_worker.Now, out ReadCallback? callback, out ReadOnlySpan<byte> data))
+        switch (_requests!.TryTakeRead(_input, _worker.Now, out ReadCallback? callback, out ReadOnlySpan<byte> data))
         {
-            case ReadOutcome.Served:
+            case FrameResult.Complete:
                 MessagesReceived++;
                 _worker.Counters.MessagesReceived++;
                 MarkChanged();
@@ -93,12 +119,12 @@ public sealed partial class Connection
                 }
                 finally
                 {
-                    _requests.Release();
+                    _input?.Release();
                 }
 
                 return true;
 
-            case ReadOutcome.TooLong:
+            case FrameResult.TooLong:
                 BeginClose(CloseReason.MessageTooLong);
                 return true;
 
@@ -111,6 +137,37 @@ public sealed partial class Connection
                 _flags |= Flags.ReadsEnded;
                 return RunFailedRead(CloseReason.PeerClosed);
         }
+    }
+
+    /// <summary>The next message of what is buffered. False when there is no whole one.</summary>
+    private bool RunFramedCallback(Framing framing)
+    {
+        InputBuffer input = _input!;
+        ReadOnlySpan<byte> bytes = input.Bytes;
+        int scanned = input.Scanned;
+        FrameResult result = framing.TryRead(bytes, _worker.Options.MaxMessage, ref scanned, out ReadOnlySpan<byte> message, out int consumed);
+        input.Scanned = scanned;
+        if (result == FrameResult.TooLong)
+        {
+            BeginClose(CloseReason.MessageTooLong);
+            return true;
+        }
+
+        if (result == FrameResult.Partial)
+        {
+            if (!framing.EndEndsMessage || (_flags & Flags.PeerEnded) == 0)
+            {
+                return false;
+            }
+
+            message = framing.Rest(bytes);
+            consumed = bytes.Length;
+        }
+
+        input.Consume(consumed, _worker.Now);
+        HandOn(message);
+        input.Release();
+        return true;
     }
 
     private bool RunFailedRead(CloseReason reason)

@@ -120,22 +120,76 @@ public sealed partial class Connection
 
         if ((_flags & Flags.Pulled) != 0)
         {
-            _requests!.Keep(data, _worker.Now);
-            _worker.Timers.ScheduleEarlier(this, Clock.Add(_requests.MessageBegan, _worker.MessageTimeout));
-            MarkReady();
-            return;
+            Keep(data);
         }
+        else if (_worker.Framing is not null)
+        {
+            DeliverFramed(_worker.Framing, data);
+        }
+        else
+        {
+            HandOn(data);
+        }
+    }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void HandOn(ReadOnlySpan<byte> message)
+    {
         MessagesReceived++;
         _worker.Counters.MessagesReceived++;
         try
         {
-            _handler.OnReceived(this, data);
+            _handler.OnReceived(this, message);
         }
         catch (Exception e)
         {
             FailHandler(e);
         }
+    }
+
+    /// <summary>Whole messages go from where they were received; what is over waits in a buffer, for more or for its turn.</summary>
+    private void DeliverFramed(Framing framing, ReadOnlySpan<byte> data)
+    {
+        int scanned = 0;
+        if (_input is not { Length: > 0 })
+        {
+            for (int i = 0; i < CallbacksPerTurn && TakesMessages; i++)
+            {
+                FrameResult result = framing.TryRead(data, _worker.Options.MaxMessage, ref scanned, out ReadOnlySpan<byte> message, out int consumed);
+                if (result == FrameResult.TooLong)
+                {
+                    BeginClose(CloseReason.MessageTooLong);
+                    return;
+                }
+
+                if (result == FrameResult.Partial)
+                {
+                    break;
+                }
+
+                HandOn(message);
+                data = data[consumed..];
+                scanned = 0;
+            }
+        }
+
+        if (!data.IsEmpty && _state is not (ConnectionState.Closing or ConnectionState.Closed))
+        {
+            Keep(data);
+        }
+    }
+
+    // Pausing holds what is buffered, too: who pauses wants no further message. So do requests: these get it then.
+    private bool TakesMessages =>
+        _state is ConnectionState.Open or ConnectionState.HalfClosed && (_flags & (Flags.Paused | Flags.Pulled)) == 0;
+
+    /// <summary>For the messages and requests that the ready list will serve.</summary>
+    private void Keep(ReadOnlySpan<byte> data)
+    {
+        _input ??= new InputBuffer();
+        _input.Append(data, _worker.Now);
+        _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
+        MarkReady();
     }
 
     private void OnPeerEnd()

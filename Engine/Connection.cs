@@ -25,6 +25,7 @@ public sealed partial class Connection : ITimed
     private Worker _worker;
     private SendQueue? _output;
     private Requests? _requests;
+    private InputBuffer? _input;
     private long _lastActivity;
 
     // When the peer was last seen to take output; while lingering, when it was first seen to have taken all.
@@ -69,6 +70,9 @@ public sealed partial class Connection : ITimed
 
         /// <summary>A read request has met the peer's end: a further one would, too.</summary>
         ReadsEnded = 1 << 11,
+
+        /// <summary>The buffered input may hold whole messages whose turn has not come: nothing is received before they are through.</summary>
+        InputDue = 1 << 14,
 
         /// <summary>shutdown(SHUT_WR) is done.</summary>
         WriteShut = 1 << 6,
@@ -126,7 +130,9 @@ public sealed partial class Connection : ITimed
     private bool IsReading =>
         _state == ConnectionState.Closing
             ? (_flags & Flags.PeerEnded) == 0
-            : _state == ConnectionState.Open && !ReadPaused && ((_flags & Flags.Pulled) == 0 || _requests!.HasReads);
+            : _state == ConnectionState.Open
+                && (_flags & (Flags.Paused | Flags.InputDue)) == 0
+                && ((_flags & Flags.Pulled) == 0 || _requests!.HasReads);
 
     // The first message has to be complete by then, however busily its bytes trickle in.
     private long HandshakeDeadline =>
@@ -135,8 +141,8 @@ public sealed partial class Connection : ITimed
     // A message that has begun has to be complete by then: idleness alone does not catch who sends a byte now and then
     // (pitfall 28).
     private long MessageDeadline =>
-        _state == ConnectionState.Open && _requests is { HasReads: true, Buffered: > 0 } && !ReadPaused
-            ? Clock.Add(_requests.MessageBegan, _worker.MessageTimeout)
+        _state == ConnectionState.Open && _input is { Length: > 0 } && IsReading
+            ? Clock.Add(_input.MessageBegan, _worker.MessageTimeout)
             : Clock.Never;
 
     // Queued output has the write timeout instead: a slow reader is not idle.
@@ -411,7 +417,7 @@ public sealed partial class Connection : ITimed
     {
         Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
         _output?.Clear();
-        _requests?.Discard();
+        _input?.Discard();
         if ((_flags & Flags.CountedByAddress) != 0)
         {
             addresses.Release(_remote);

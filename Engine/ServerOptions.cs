@@ -85,7 +85,13 @@ public sealed record ServerOptions
     /// <summary>Bytes. A connection that would queue more output is reset.</summary>
     public int MaxSendQueue { get; init; } = 8 * 1024 * 1024;
 
-    /// <summary>Bytes. The most that a read request may ask for.</summary>
+    /// <summary>How what is received is cut into messages, each a call of <see cref="ConnectionHandler.OnReceived"/>.</summary>
+    public Framing Framing { get; init; } = Framing.Raw;
+
+    /// <summary>
+    /// Bytes. The most that a read request may ask for, and that a message may have with a <see cref="Framing"/>: one that is longer
+    /// closes its connection with <see cref="CloseReason.MessageTooLong"/>.
+    /// </summary>
     public int MaxMessage { get; init; } = 1024 * 1024;
 
     /// <summary>TCP_NODELAY: small answers go out at once, see tcp(7).</summary>
@@ -103,6 +109,7 @@ public sealed record ServerOptions
         ArgumentException.ThrowIfNullOrWhiteSpace(Name);
         ArgumentNullException.ThrowIfNull(HandlerFactory);
         ArgumentNullException.ThrowIfNull(Log);
+        ArgumentNullException.ThrowIfNull(Framing);
         ArgumentNullException.ThrowIfNull(Addresses);
         ArgumentNullException.ThrowIfNull(Inherited);
         if (Addresses.Count == 0 && UnixPath is null && Inherited.Count == 0)
@@ -132,6 +139,11 @@ public sealed record ServerOptions
         InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));
         InRange(MaxSendQueue, HighWaterMark, int.MaxValue, nameof(MaxSendQueue));
         InRange(MaxMessage, 1, Array.MaxLength / 2, nameof(MaxMessage));
+        if (Framing.Kind == FramingKind.Fixed && Framing.Size > MaxMessage)
+        {
+            throw new ArgumentException($"Messages of {Framing.Size} bytes are longer than MaxMessage, {MaxMessage}.", nameof(MaxMessage));
+        }
+
         InRange(IdleTimeout, TimeSpan.Zero, nameof(IdleTimeout));
         InRange(WriteTimeout, TimeSpan.Zero, nameof(WriteTimeout));
         InRange(HandshakeTimeout, TimeSpan.Zero, nameof(HandshakeTimeout));
@@ -163,6 +175,7 @@ public sealed record ServerOptions
         : NoDelay != other.NoDelay ? nameof(NoDelay)
         : KeepAliveTime != other.KeepAliveTime ? nameof(KeepAliveTime)
         : UserTimeout != other.UserTimeout ? nameof(UserTimeout)
+        : Framing != other.Framing ? nameof(Framing)
         : HandlerFactory != other.HandlerFactory ? nameof(HandlerFactory)
         : Log != other.Log ? nameof(Log)
         : null;

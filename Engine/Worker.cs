@@ -112,6 +112,9 @@ internal sealed unsafe class Worker : IDisposable
 
     internal int HighWaterMark { get; private set; }
 
+    /// <summary>How input is cut into messages; null for not at all.</summary>
+    internal Framing? Framing { get; private set; }
+
     /// <summary>Milliseconds; read once a turn.</summary>
     internal long Now { get; private set; }
 
@@ -516,6 +519,7 @@ internal sealed unsafe class Worker : IDisposable
         WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
         StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
         HighWaterMark = Options.HighWaterMark;
+        Framing = Options.Framing.Kind == FramingKind.Raw ? null : Options.Framing;
     }
 
     private void Walk(ConnectionWalk walk, int from)

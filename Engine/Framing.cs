@@ -1,0 +1,272 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+
+namespace C10kServer.Engine;
+
+/// <summary>Where a message ends and the next one begins.</summary>
+public enum FramingKind
+{
+    /// <summary>Nowhere: bytes are handed on as they come.</summary>
+    Raw,
+
+    /// <summary>At a line feed, with a carriage return before it or without.</summary>
+    Line,
+
+    /// <summary>At a delimiter.</summary>
+    Delimiter,
+
+    /// <summary>After as many bytes as a number before it says.</summary>
+    Length,
+
+    /// <summary>After a fixed number of bytes.</summary>
+    Fixed,
+}
+
+/// <summary>
+/// How a stream of bytes is cut into messages, and how a message that is sent is marked. Immutable, keeps nothing between calls;
+/// from any thread.
+/// </summary>
+public sealed class Framing
+{
+    private readonly byte[] _delimiter;
+    private readonly byte[] _terminator;
+
+    private Framing(FramingKind kind, int size = 0, bool littleEndian = false, byte[]? delimiter = null, byte[]? terminator = null)
+    {
+        Kind = kind;
+        Size = size;
+        LittleEndian = littleEndian;
+        _delimiter = delimiter ?? [];
+        _terminator = terminator ?? _delimiter;
+    }
+
+    /// <summary>Bytes as they come.</summary>
+    public static Framing Raw { get; } = new(FramingKind.Raw);
+
+    /// <summary>
+    /// Lines that end in LF or CRLF, of which neither is part of the message. What is sent ends in LF. At the peer's end, what has
+    /// come of a last line counts as one.
+    /// </summary>
+    public static Framing Line { get; } = new(FramingKind.Line, delimiter: "\n"u8.ToArray());
+
+    /// <summary>As <see cref="Line"/>, and what is sent ends in CRLF, as most Internet protocols want it.</summary>
+    public static Framing LineCrLf { get; } = new(FramingKind.Line, delimiter: "\n"u8.ToArray(), terminator: "\r\n"u8.ToArray());
+
+    /// <summary>Where messages end.</summary>
+    public FramingKind Kind { get; }
+
+    /// <summary>Length: the bytes of the number, 1, 2 or 4. Fixed: the bytes of a message. Otherwise 0.</summary>
+    public int Size { get; }
+
+    /// <summary>Length: whether the number's least significant byte comes first.</summary>
+    public bool LittleEndian { get; }
+
+    /// <summary>What follows a message that is sent; nothing for Raw, Length and Fixed.</summary>
+    public ReadOnlySpan<byte> Terminator => _terminator;
+
+    /// <summary>What ends a message that is received; nothing for Raw, Length and Fixed. Before LF there may be a CR.</summary>
+    public ReadOnlySpan<byte> Delimiter => _delimiter;
+
+    /// <summary>
+    /// Messages that end in a delimiter, which is not part of them. At the peer's end, what has come of a last message counts as one.
+    /// </summary>
+    /// <exception cref="ArgumentException">The delimiter is empty.</exception>
+    public static Framing At(ReadOnlySpan<byte> delimiter) => delimiter.IsEmpty
+        ? throw new ArgumentException("A delimiter has at least one byte.", nameof(delimiter))
+        : new(FramingKind.Delimiter, delimiter: delimiter.ToArray());
+
+    /// <summary>Messages behind their length, an unsigned number of 1, 2 or 4 bytes that does not count itself.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The size is none of these.</exception>
+    public static Framing Length(int size, bool littleEndian = false) => size is 1 or 2 or 4
+        ? new(FramingKind.Length, size, littleEndian)
+        : throw new ArgumentOutOfRangeException(nameof(size), size, "A length has 1, 2 or 4 bytes.");
+
+    /// <summary>Messages of a fixed number of bytes.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The size is not positive.</exception>
+    public static Framing Fixed(int size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
+        return new(FramingKind.Fixed, size);
+    }
+
+    /// <summary>Appends a message with its marks.</summary>
+    /// <exception cref="ArgumentException">The message is longer than its length field can say.</exception>
+    public void Write(ReadOnlySpan<byte> message, IBufferWriter<byte> to)
+    {
+        ArgumentNullException.ThrowIfNull(to);
+        if (Kind == FramingKind.Length)
+        {
+            WriteLength(message.Length, to);
+        }
+
+        to.Write(message);
+        if (_terminator.Length > 0)
+        {
+            to.Write(_terminator);
+        }
+    }
+
+    /// <summary>Writes the number that stands before a message of <paramref name="length"/> bytes.</summary>
+    /// <exception cref="ArgumentException">It does not fit.</exception>
+    private void WriteLength(int length, IBufferWriter<byte> to)
+    {
+        if (Size < 4 && length >= 1 << (8 * Size))
+        {
+            throw new ArgumentException($"A message of {length} bytes is too long for a length of {Size} byte{(Size == 1 ? "" : "s")}.");
+        }
+
+        Span<byte> bytes = to.GetSpan(Size);
+        switch (Size)
+        {
+            case 1:
+                bytes[0] = (byte)length;
+                break;
+            case 2 when LittleEndian:
+                BinaryPrimitives.WriteUInt16LittleEndian(bytes, (ushort)length);
+                break;
+            case 2:
+                BinaryPrimitives.WriteUInt16BigEndian(bytes, (ushort)length);
+                break;
+            case 4 when LittleEndian:
+                BinaryPrimitives.WriteInt32LittleEndian(bytes, length);
+                break;
+            default:
+                BinaryPrimitives.WriteInt32BigEndian(bytes, length);
+                break;
+        }
+
+        to.Advance(Size);
+    }
+
+    /// <summary>Looks for the first message in what has come.</summary>
+    /// <param name="bytes">What has come and was not consumed.</param>
+    /// <param name="maximum">The bytes that a message may have, without its marks.</param>
+    /// <param name="scanned">How far was looked in vain before, in the same bytes; kept up to date.</param>
+    /// <param name="message">The message, where there is one.</param>
+    /// <param name="consumed">Its bytes, marks included.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal FrameResult TryRead(ReadOnlySpan<byte> bytes, int maximum, scoped ref int scanned, out ReadOnlySpan<byte> message, out int consumed)
+    {
+        if (Kind == FramingKind.Line)
+        {
+            return TryReadLine(bytes, maximum, ref scanned, out message, out consumed);
+        }
+
+        return Kind == FramingKind.Delimiter
+            ? TryReadUntil(_delimiter, bytes, maximum, ref scanned, out message, out consumed)
+            : TryReadCounted(bytes, maximum, out message, out consumed);
+    }
+
+    /// <summary>Whether the rest at the peer's end counts as a message: a last line without its line feed does.</summary>
+    internal bool EndEndsMessage => Kind is FramingKind.Line or FramingKind.Delimiter;
+
+    /// <summary>The rest at the peer's end, as the message that it is.</summary>
+    internal ReadOnlySpan<byte> Rest(ReadOnlySpan<byte> bytes) => Kind == FramingKind.Line && bytes is [.., (byte)'\r'] ? bytes[..^1] : bytes;
+
+    internal static FrameResult TryReadUntil(
+        ReadOnlySpan<byte> delimiter, ReadOnlySpan<byte> bytes, int maximum, scoped ref int scanned, out ReadOnlySpan<byte> message, out int consumed)
+    {
+        message = default;
+        consumed = 0;
+
+        // The delimiter may lie across what was seen before and what has come since.
+        int from = Math.Max(0, scanned - (delimiter.Length - 1));
+        int found = bytes[from..].IndexOf(delimiter);
+        if (found < 0)
+        {
+            scanned = bytes.Length;
+            return bytes.Length >= (long)maximum + delimiter.Length ? FrameResult.TooLong : FrameResult.Partial;
+        }
+
+        int length = from + found;
+        if (length > maximum)
+        {
+            return FrameResult.TooLong;
+        }
+
+        message = bytes[..length];
+        consumed = length + delimiter.Length;
+        return FrameResult.Complete;
+    }
+
+    private static FrameResult TryReadLine(
+        ReadOnlySpan<byte> bytes, int maximum, scoped ref int scanned, out ReadOnlySpan<byte> message, out int consumed)
+    {
+        message = default;
+        consumed = 0;
+        int found = bytes[scanned..].IndexOf((byte)'\n');
+        if (found < 0)
+        {
+            scanned = bytes.Length;
+
+            // One more than the maximum may still be a carriage return.
+            return bytes.Length > maximum && !(bytes.Length == maximum + 1 && bytes[maximum] == '\r') ? FrameResult.TooLong : FrameResult.Partial;
+        }
+
+        int length = scanned + found;
+        consumed = length + 1;
+        if (length > 0 && bytes[length - 1] == '\r')
+        {
+            length--;
+        }
+
+        message = bytes[..length];
+        return length > maximum ? FrameResult.TooLong : FrameResult.Complete;
+    }
+
+    private FrameResult TryReadCounted(ReadOnlySpan<byte> bytes, int maximum, out ReadOnlySpan<byte> message, out int consumed)
+    {
+        message = default;
+        consumed = 0;
+        int header = 0;
+        long length = Size;
+        if (Kind == FramingKind.Length)
+        {
+            header = Size;
+            if (bytes.Length < header)
+            {
+                return FrameResult.Partial;
+            }
+
+            length = ReadLength(bytes);
+        }
+
+        if (length > maximum)
+        {
+            // Before a byte of it has come: a claim of 4 GB costs nothing (pitfall 27).
+            return FrameResult.TooLong;
+        }
+
+        if (bytes.Length < header + length)
+        {
+            return FrameResult.Partial;
+        }
+
+        message = bytes.Slice(header, (int)length);
+        consumed = header + (int)length;
+        return FrameResult.Complete;
+    }
+
+    private uint ReadLength(ReadOnlySpan<byte> bytes) => Size switch
+    {
+        1 => bytes[0],
+        2 when LittleEndian => BinaryPrimitives.ReadUInt16LittleEndian(bytes),
+        2 => BinaryPrimitives.ReadUInt16BigEndian(bytes),
+        _ when LittleEndian => BinaryPrimitives.ReadUInt32LittleEndian(bytes),
+        _ => BinaryPrimitives.ReadUInt32BigEndian(bytes),
+    };
+}
+
+/// <summary>What a look for a message found.</summary>
+internal enum FrameResult
+{
+    /// <summary>A message.</summary>
+    Complete,
+
+    /// <summary>The beginning of one, or nothing.</summary>
+    Partial,
+
+    /// <summary>The beginning of one that is longer than it may be.</summary>
+    TooLong,
+}
