@@ -87,8 +87,11 @@ public sealed class Server : IDisposable
     /// <summary>Calls of OnReceived, and read requests served.</summary>
     public long MessagesReceived => Sum(static counters => Volatile.Read(ref counters.MessagesReceived));
 
-    /// <summary>Exceptions that handlers threw.</summary>
-    public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors));
+    /// <summary>Exceptions that handlers threw, and errors that they reported.</summary>
+    public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors)) + (Options.Sessions?.HandlerErrors ?? 0);
+
+    /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
+    public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
 
     /// <summary>The last failure, of a handler or of the server itself.</summary>
     public string? LastError => _lastError;
@@ -383,11 +386,25 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>From a worker's thread.</summary>
+    /// <summary>From a worker's thread, or a handler thread.</summary>
     internal void OnHandlerError(Connection connection, Exception exception)
     {
         _lastError = exception.Message;
         Log.HandlerFailed(Options.Name, connection.Id, exception);
+    }
+
+    /// <summary>From a handler thread.</summary>
+    internal void OnHandlerErrorReported(Connection connection, Exception exception)
+    {
+        _lastError = exception.Message;
+        Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+    }
+
+    /// <summary>From the thread that watches over handler threads.</summary>
+    internal void OnHandlerTimeout(Connection connection, TimeSpan after)
+    {
+        _lastError = $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s";
+        Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
     }
 
     /// <summary>From a worker's thread.</summary>
