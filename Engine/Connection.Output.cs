@@ -155,7 +155,7 @@ public sealed partial class Connection
     private void Flush()
     {
         SendQueue output = _output!;
-        int budget = FlushBytesPerTurn;
+        int budget = SendBytesPerTurn;
         while (output.Length > 0 && budget > 0)
         {
             ReadOnlySpan<byte> head = output.Head;

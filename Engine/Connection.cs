@@ -15,7 +15,7 @@ public sealed partial class Connection : ITimed
     // A turn's budget for one connection; then the next one has its turn (pitfall 29). What is left shows again at the next wait,
     // as epoll is level-triggered.
     private const int ReceivesPerTurn = 4;
-    private const int FlushBytesPerTurn = 256 * 1024;
+    private const int SendBytesPerTurn = 256 * 1024;
     private const int CallbacksPerTurn = 64;
 
     private readonly ConnectionHandler _handler;

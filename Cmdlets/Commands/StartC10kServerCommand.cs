@@ -6,10 +6,13 @@ using Microsoft.PowerShell.Commands;
 namespace C10kServer.Commands;
 
 /// <summary>Start-C10kServer: starts a server and hands it back once it listens.</summary>
-[Cmdlet(VerbsLifecycle.Start, "C10kServer", SupportsShouldProcess = true)]
+[Cmdlet(VerbsLifecycle.Start, "C10kServer", DefaultParameterSetName = BuiltInSet, SupportsShouldProcess = true)]
 [OutputType(typeof(Server))]
 public sealed class StartC10kServerCommand : C10kCmdlet
 {
+    private const string BuiltInSet = "BuiltIn";
+    private const string CompiledSet = "Compiled";
+
     /// <summary>The server's name.</summary>
     [Parameter(Position = 0)]
     [ServerName]
@@ -110,16 +113,24 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     public bool NoDelay { get; set; } = true;
 
     /// <summary>What the server speaks.</summary>
-    [Parameter]
+    [Parameter(ParameterSetName = BuiltInSet)]
     public BuiltInProtocol Protocol { get; set; }
+
+    /// <summary>A handler written in C#: an object for all connections, or a type of which each gets one.</summary>
+    /// <remarks>
+    /// Of any type to the shell, as the engine's types, which are in a load context of their own, would have to be there at import.
+    /// </remarks>
+    [Parameter(ParameterSetName = CompiledSet, Mandatory = true)]
+    public object Handler { get; set; } = null!;
 
     /// <summary>Starts the server.</summary>
     protected override void ProcessRecord()
     {
         RefuseWhatHasNoEffect();
+        HandlerSource handler = FindHandler();
         string? path = UnixPath is null ? null : Resolve(UnixPath);
         string where = string.Join(", ", Places(path));
-        if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {Protocol} server"))
+        if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {handler.Name} server"))
         {
             return;
         }
@@ -136,7 +147,7 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         bool started = false;
         try
         {
-            Server server = Start(reservation, path);
+            Server server = Start(reservation, path, handler);
             ServerRegistry.Add(server);
             started = true;
             WriteObject(server);
@@ -156,6 +167,24 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             {
                 ServerRegistry.Release(reservation);
             }
+        }
+    }
+
+    private HandlerSource FindHandler()
+    {
+        if (ParameterSetName == BuiltInSet)
+        {
+            return HandlerSource.BuiltIn(Protocol);
+        }
+
+        try
+        {
+            return HandlerSource.Compiled(Argument.Unwrap(Handler)!);
+        }
+        catch (ArgumentException e)
+        {
+            Fail(new ArgumentException($"-{nameof(Handler)}: {e.Message}"), "InvalidHandler", ErrorCategory.InvalidArgument, Handler);
+            throw;
         }
     }
 
@@ -227,9 +256,9 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         return sockets;
     }
 
-    private Server Start(ServerRegistry.Reservation reservation, string? path)
+    private Server Start(ServerRegistry.Reservation reservation, string? path, HandlerSource handler)
     {
-        Engine.ServerOptions options = Options(reservation.Name, path);
+        Engine.ServerOptions options = Options(reservation.Name, path, handler);
         Engine.Server engine = new(options);
         try
         {
@@ -241,20 +270,12 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             throw;
         }
 
-        return new Server(reservation.Id, reservation.Name, Protocol.ToString(), CurrentRunspace, engine);
+        return new Server(reservation.Id, reservation.Name, handler, CurrentRunspace, engine);
     }
 
-    private Engine.ServerOptions Options(string name, string? path)
+    private Engine.ServerOptions Options(string name, string? path, HandlerSource handler)
     {
-        Engine.ServerOptions defaults = new()
-        {
-            HandlerFactory = Protocol switch
-            {
-                BuiltInProtocol.Hello => Engine.Handlers.BuiltInHandlers.Hello,
-                BuiltInProtocol.Discard => Engine.Handlers.BuiltInHandlers.Discard,
-                _ => Engine.Handlers.BuiltInHandlers.Echo,
-            },
-        };
+        Engine.ServerOptions defaults = new() { HandlerFactory = handler.Factory };
         Engine.ServerOptions options = defaults with
         {
             Name = name,

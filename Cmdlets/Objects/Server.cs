@@ -10,15 +10,16 @@ public sealed class Server : IDisposable
     internal static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
     private readonly Engine.Server _engine;
+    private readonly HandlerSource _handler;
     private readonly BusyMeter _busy = new();
 
-    internal Server(int id, string name, string protocol, Guid runspace, Engine.Server engine)
+    internal Server(int id, string name, HandlerSource handler, Guid runspace, Engine.Server engine)
     {
         _engine = engine;
+        _handler = handler;
         Id = id;
         Name = name;
         Runspace = runspace;
-        Protocol = protocol;
     }
 
     /// <summary>The server's number, unique in the process and never used again.</summary>
@@ -30,8 +31,8 @@ public sealed class Server : IDisposable
     /// <summary>Where the server is in its life.</summary>
     public ServerState State => (ServerState)_engine.State;
 
-    /// <summary>What the server speaks.</summary>
-    public string Protocol { get; }
+    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
+    public string Protocol => _handler.Name;
 
     /// <summary>The first address that it listens on.</summary>
     public IPAddress? Address => (EndPoint as IPEndPoint)?.Address;
@@ -97,7 +98,7 @@ public sealed class Server : IDisposable
     public TimeSpan Uptime => _engine.Uptime;
 
     /// <summary>What the server was started with, or was last told.</summary>
-    public ServerOptions Options => new(_engine.Options, Protocol);
+    public ServerOptions Options => new(_engine.Options, _handler);
 
     /// <summary>The worker threads, as they are now.</summary>
     public IReadOnlyList<Worker> Workers

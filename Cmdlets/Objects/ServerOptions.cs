@@ -5,9 +5,10 @@ namespace C10kServer;
 /// <summary>What a server was started with. The names are those of Start-C10kServer's parameters.</summary>
 public sealed class ServerOptions
 {
-    internal ServerOptions(Engine.ServerOptions options, string protocol)
+    internal ServerOptions(Engine.ServerOptions options, HandlerSource handler)
     {
-        Protocol = protocol;
+        Protocol = handler.Name;
+        Handler = handler.Given;
         Address = [.. options.Addresses];
         UnixPath = options.UnixPath;
         UnixMode = options.UnixMode;
@@ -31,8 +32,11 @@ public sealed class ServerOptions
         NoDelay = options.NoDelay;
     }
 
-    /// <summary>What the server speaks.</summary>
+    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
     public string Protocol { get; }
+
+    /// <summary>The compiled handler, or its type; none for a built-in protocol.</summary>
+    public object? Handler { get; }
 
     /// <summary>The addresses to listen on; none where there is only a path, or what systemd passed.</summary>
     public IReadOnlyList<IPAddress> Address { get; }
