@@ -125,6 +125,9 @@ internal sealed unsafe class Worker : IDisposable
     internal Counters Counters { get; } = new();
 
     /// <summary>Has sockets with ReusePort alone.</summary>
+    /// <summary>Of all servers; from any thread.</summary>
+    internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
+
     internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>

@@ -143,12 +143,11 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         }
         catch (Engine.ServerStartException e)
         {
-            (string id, ErrorCategory category) = Classify(e.Failure);
-            Fail(new ServerStartException(e.Message, e.Errno), id, category, where);
+            ThrowTerminatingError(EngineErrors.For(e, where));
         }
         catch (ArgumentException e) when (!started)
         {
-            Fail(new ArgumentException(Describe(e)), "InvalidArgument", ErrorCategory.InvalidArgument, null);
+            ThrowTerminatingError(EngineErrors.For(e, null));
         }
         finally
         {
@@ -288,31 +287,6 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         // They can be taken once in a process, so not for options that are wrong anyway. Any number stands for them meanwhile.
         (options with { Inherited = [0] }).Validate();
         return options with { Inherited = TakeInherited() };
-    }
-
-    private static (string Id, ErrorCategory Category) Classify(Engine.StartFailure failure) => failure switch
-    {
-        Engine.StartFailure.PortInUse => ("PortInUse", ErrorCategory.ResourceBusy),
-        Engine.StartFailure.PortAccessDenied => ("PortAccessDenied", ErrorCategory.PermissionDenied),
-        Engine.StartFailure.AddressNotAvailable => ("AddressNotAvailable", ErrorCategory.InvalidArgument),
-        Engine.StartFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
-        _ => ("StartFailed", ErrorCategory.OpenError),
-    };
-
-    /// <summary>The engine names its option; the user gave a parameter.</summary>
-    private static string Describe(ArgumentException e)
-    {
-        string parameter = e.ParamName switch
-        {
-            nameof(Engine.ServerOptions.Addresses) => nameof(Address),
-            nameof(Engine.ServerOptions.MaxConnections) => nameof(MaxConnection),
-            nameof(Engine.ServerOptions.MaxConnectionsPerAddress) => nameof(MaxConnectionPerAddress),
-            nameof(Engine.ServerOptions.KeepAliveTime) => nameof(KeepAlive),
-            null => "",
-            string option => option,
-        };
-        int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);
-        return parameter.Length == 0 || suffix < 0 ? e.Message : $"-{parameter}: {e.Message[..suffix]}";
     }
 
     private void Fail(Exception exception, string id, ErrorCategory category, object? target) =>

@@ -9,8 +9,13 @@ public sealed class Server : IDisposable
     /// <summary>A worker answers between two turns of its loop; one that takes longer than this is stuck.</summary>
     internal static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
-    private readonly Engine.Server _engine;
     private readonly BusyMeter _busy = new();
+
+    // One operation on the server at a time. Looks at it need none: they take the engine as it is.
+    private readonly Lock _operation = new();
+
+    // Another one after each restart.
+    private volatile Engine.Server _engine;
 
     internal Server(int id, string name, string protocol, Guid runspace, Engine.Server engine)
     {
@@ -54,7 +59,7 @@ public sealed class Server : IDisposable
     /// <summary>The most connections that there were at a time.</summary>
     public int PeakConnectionCount => _engine.PeakConnectionCount;
 
-    /// <summary>The connections accepted since the start.</summary>
+    /// <summary>The connections accepted since the start. A restart begins all counters anew.</summary>
     public long Accepted => _engine.Accepted;
 
     /// <summary>The connections turned away because a limit was reached.</summary>
@@ -104,8 +109,9 @@ public sealed class Server : IDisposable
     {
         get
         {
-            TimeSpan uptime = _engine.Uptime;
-            return [.. _engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
+            Engine.Server engine = _engine;
+            TimeSpan uptime = engine.Uptime;
+            return [.. engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
         }
     }
 
@@ -115,7 +121,16 @@ public sealed class Server : IDisposable
         [.. Fetch(new Engine.ConnectionFilter()).Select(info => new Connection(this, info))];
 
     /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>
-    internal Guid Runspace { get; }
+    internal Guid Runspace { get; private set; }
+
+    /// <summary>Stopped for good, and not between the two halves of a restart; or faulted.</summary>
+    internal bool IsOver => State == ServerState.Faulted || (State == ServerState.Stopped && !ServerRegistry.Contains(this));
+
+    /// <summary>After <see cref="BeginDrain"/>: no connection is left, and none is to come.</summary>
+    internal bool IsDrained => _engine.IsDrained;
+
+    /// <summary>Whether it listens on what systemd passed: closed once, that cannot be opened again.</summary>
+    internal bool HasInheritedSockets => _engine.Options.Inherited.Count > 0;
 
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
@@ -127,9 +142,99 @@ public sealed class Server : IDisposable
     /// <summary>Stops the server and frees its name. From any thread, any number of times.</summary>
     internal void Stop(bool reset)
     {
-        // In this order, so that a name that is free has its port free too.
-        _engine.Stop(reset);
-        ServerRegistry.Remove(this);
+        _engine.RefuseOwnThread();
+        lock (_operation)
+        {
+            // In this order, so that a name that is free has its port free too.
+            StopEngine(reset);
+            ServerRegistry.Remove(this);
+        }
+    }
+
+    /// <summary>
+    /// Starts the server again, where it was and with the same options and handler, and stops it first if it has not ended.
+    /// False: it had ended, and its name is another server's now.
+    /// </summary>
+    /// <param name="runspace">Whose it is then, if it was nobody's any more.</param>
+    /// <exception cref="Engine.ServerStartException">It is stopped, and its name is free.</exception>
+    internal bool Restart(Guid runspace)
+    {
+        _engine.RefuseOwnThread();
+        lock (_operation)
+        {
+            if (!ServerRegistry.Contains(this))
+            {
+                if (!ServerRegistry.Return(this))
+                {
+                    return false;
+                }
+
+                Runspace = runspace;
+            }
+
+            bool started = false;
+            try
+            {
+                StopEngine(reset: false);
+                StartEngine();
+                started = true;
+            }
+            finally
+            {
+                if (!started)
+                {
+                    ServerRegistry.Remove(this);
+                }
+            }
+
+            return true;
+        }
+    }
+
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    internal void Suspend()
+    {
+        lock (_operation)
+        {
+            _engine.Suspend();
+        }
+    }
+
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    internal void Resume()
+    {
+        lock (_operation)
+        {
+            _engine.Resume();
+        }
+    }
+
+    /// <summary>The server listens no more, and its connections may finish. False: it is over.</summary>
+    internal bool BeginDrain()
+    {
+        lock (_operation)
+        {
+            if (State is ServerState.Stopped or ServerState.Faulted)
+            {
+                return false;
+            }
+
+            _engine.BeginDrain();
+            return true;
+        }
+    }
+
+    /// <summary>Changes options while the server runs. False: a worker that is to leave is held up.</summary>
+    /// <exception cref="ArgumentException">One is out of its range, or cannot be changed now.</exception>
+    /// <exception cref="Engine.ServerStartException">There are not enough descriptors; nothing has changed.</exception>
+    /// <exception cref="InvalidOperationException">The server is over.</exception>
+    internal bool Reconfigure(Func<Engine.ServerOptions, Engine.ServerOptions> change)
+    {
+        _engine.RefuseOwnThread();
+        lock (_operation)
+        {
+            return _engine.Reconfigure(change(_engine.Options));
+        }
     }
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
@@ -144,6 +249,29 @@ public sealed class Server : IDisposable
         CancellationToken cancel,
         out Engine.ConnectionInfo? after) =>
         _engine.TryAct(target, action, timeout, cancel, out after);
+
+    // What a server has beside its engine ends with this one, and begins with the next.
+    private void StopEngine(bool reset) => _engine.Stop(reset);
+
+    private void StartEngine()
+    {
+        Engine.Server before = _engine;
+        Engine.ServerOptions options = before.Options;
+
+        // The port that the kernel chose, where it was left the choice: clients know that one.
+        Engine.Server next = new(options.Addresses.Count > 0 ? options with { Port = before.Port } : options);
+        try
+        {
+            next.Start();
+        }
+        catch
+        {
+            next.Dispose();
+            throw;
+        }
+
+        _engine = next;
+    }
 
     private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionFilter filter)
     {
