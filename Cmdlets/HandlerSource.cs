@@ -1,6 +1,7 @@
 using System.Linq.Expressions;
 using System.Management.Automation;
 using System.Reflection;
+using C10kServer.Scripting;
 
 namespace C10kServer;
 
@@ -8,11 +9,12 @@ namespace C10kServer;
 /// <remarks>For each way in which a user can say it there is a method here.</remarks>
 internal sealed class HandlerSource
 {
-    private HandlerSource(string name, Func<Engine.ConnectionHandler> factory, object? given = null)
+    private HandlerSource(string name, Func<Engine.ConnectionHandler> factory, object? given = null, HandlerCode? code = null)
     {
         Name = name;
         Factory = factory;
         Given = given;
+        Code = code;
     }
 
     /// <summary>The protocol, or the handler's type.</summary>
@@ -23,6 +25,16 @@ internal sealed class HandlerSource
 
     /// <summary>The compiled handler, or its type, as it was given.</summary>
     internal object? Given { get; }
+
+    /// <summary>The script blocks, where the handler is one, and how they are run.</summary>
+    internal HandlerCode? Code { get; }
+
+    /// <summary>The messages go to handler threads, and the engine takes its handler from there.</summary>
+    internal static HandlerSource Script(HandlerCode code) => new(
+        "Script", static () => throw new System.Diagnostics.UnreachableException("A server with handler threads has a handler of its own."), code: code);
+
+    /// <summary>The handler threads of a server, where it needs some.</summary>
+    internal HandlerPool? MakePool(Server server) => Code is null ? null : new HandlerPool(server, Code);
 
     internal static HandlerSource BuiltIn(BuiltInProtocol protocol) => new(protocol.ToString(), protocol switch
     {

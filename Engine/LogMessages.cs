@@ -51,4 +51,10 @@ internal static partial class LogMessages
 
     [LoggerMessage(34, LogLevel.Warning, "{Server}: the handler of connection {Id} took longer than {Seconds} s; it was stopped, and the connection closed.")]
     internal static partial void HandlerTimedOut(this ILogger log, string server, long id, double seconds);
+
+    [LoggerMessage(EventId = 35, Message = "{Server}: connection {Id}: {Message}")]
+    internal static partial void HandlerSaid(this ILogger log, LogLevel level, string server, long id, string message);
+
+    [LoggerMessage(EventId = 36, Message = "{Server}: {Message}")]
+    internal static partial void Reported(this ILogger log, LogLevel level, string server, string message);
 }

@@ -134,6 +134,9 @@ internal sealed unsafe class Worker : IDisposable
     internal SessionGate? Gate { get; }
 
     /// <summary>Has sockets with ReusePort alone.</summary>
+    /// <summary>Of all servers; from any thread.</summary>
+    internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
+
     internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>

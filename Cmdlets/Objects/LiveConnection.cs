@@ -21,7 +21,7 @@ public sealed class LiveConnection
     public long Id => _session.Id;
 
     /// <summary>The name of the connection's server.</summary>
-    public string ServerName => _pool.ServerName;
+    public string ServerName => _pool.Server.Name;
 
     /// <summary>Where the connection is in its life.</summary>
     public ConnectionState State => (ConnectionState)_session.State;

@@ -17,40 +17,44 @@ internal sealed class HandlerPool
 
     private static readonly TimeSpan StopPatience = TimeSpan.FromMilliseconds(500);
 
+    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(1);
+
     // Each one is a thread and a runspace for as long as its call blocks.
     private const int MostAbandoned = 32;
 
     private readonly HandlerCode _code;
-    private readonly Lock _lock = new();
-    private readonly ManualResetEventSlim _stopping = new();
+
+    // Guards what follows; the watching thread sleeps on it.
+    private readonly object _gate = new();
     private readonly List<HandlerThread> _threads = [];
     private readonly List<HandlerThread> _abandoned = [];
     private Thread? _watch;
     private int _number;
+    private bool _stopping;
 
-    internal HandlerPool(string serverName, HandlerCode code)
+    internal HandlerPool(Server server, HandlerCode code)
     {
-        ServerName = serverName;
+        Server = server;
         _code = code;
         Scheduler = new Engine.SessionScheduler(MessageDecoding.For(code), code.OnConnect is not null, code.OnClose is not null);
     }
 
-    internal string ServerName { get; }
-
     internal Engine.SessionScheduler Scheduler { get; }
 
-    /// <summary>What handlers see as <c>$Server</c>. Set before the server starts.</summary>
-    internal Server? Server { get; set; }
+    /// <summary>What handlers see as <c>$Server</c>.</summary>
+    internal Server Server { get; }
 
     /// <summary>Makes the runspaces, side by side; they wait for messages when it returns.</summary>
     /// <exception cref="HandlerScriptException">One could not be made, as a module cannot be imported. Nothing is left.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left.</exception>
     internal void Start(CancellationToken cancel)
     {
-        for (int i = 0; i < _code.ThreadCount; i++)
+        lock (_gate)
         {
-            _threads.Add(new HandlerThread(this, _code, ++_number));
-            _threads[^1].Start();
+            while (_threads.Count < _code.ThreadCount)
+            {
+                Add();
+            }
         }
 
         try
@@ -71,11 +75,8 @@ internal sealed class HandlerPool
                 $"No runspace for the handler could be made: {cause.Message}", cause);
         }
 
-        if (_code.Timeout > TimeSpan.Zero)
-        {
-            _watch = new Thread(Watch) { IsBackground = true, Name = $"c10k {ServerName} watch" };
-            _watch.Start();
-        }
+        _watch = new Thread(Watch) { IsBackground = true, Name = $"c10k {Server.Name} watch" };
+        _watch.Start();
     }
 
     /// <summary>
@@ -84,15 +85,16 @@ internal sealed class HandlerPool
     /// </summary>
     internal void Stop()
     {
-        _stopping.Set();
-        Scheduler.Complete();
-        long deadline = Stopwatch.GetTimestamp() + Ticks(LastWords);
         HandlerThread[] threads;
-        lock (_lock)
+        lock (_gate)
         {
+            _stopping = true;
+            Monitor.PulseAll(_gate);
             threads = [.. _threads];
         }
 
+        Scheduler.Complete();
+        long deadline = Stopwatch.GetTimestamp() + Ticks(LastWords);
         HandlerThread[] left = JoinAll(threads, deadline);
         if (left.Length > 0)
         {
@@ -106,10 +108,10 @@ internal sealed class HandlerPool
             }
 
             left = JoinAll(left, Stopwatch.GetTimestamp() + Ticks(StopPatience));
-            foreach (HandlerThread thread in left)
+            foreach (HandlerThread thread in left.Where(static thread => !thread.HasComeBack))
             {
                 thread.Abandon();
-                Server?.LogEvent(Engine.EventLevel.Warning, "A handler blocks its thread, which was left to itself.");
+                Server.Log(Engine.EventLevel.Warning, "A handler blocks its thread, which was left to itself.");
             }
         }
 
@@ -126,20 +128,9 @@ internal sealed class HandlerPool
 
     internal System.Text.Encoding Encoding => _code.Encoding;
 
-    /// <summary>What handlers write to their streams.</summary>
-    internal void Log(Engine.EventLevel level, Engine.Session? session, string message) => session?.Log(level, message);
-
-    internal void OnThreadFailed(HandlerThread thread, Exception exception)
-    {
-        Server?.LogEvent(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
-        lock (_lock)
-        {
-            if (!_stopping.IsSet && _threads.Remove(thread))
-            {
-                Replace();
-            }
-        }
-    }
+    /// <summary>From a thread that ends though it should not. The watching thread replaces it.</summary>
+    internal void OnThreadFailed(Exception exception) =>
+        Server.Log(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
@@ -147,9 +138,9 @@ internal sealed class HandlerPool
         [.. threads.Where(thread => !thread.Join(TimeSpan.FromSeconds(Math.Max(0, (double)(deadline - Stopwatch.GetTimestamp()) / Stopwatch.Frequency))))];
 
     private void StopPipeline(HandlerThread thread) =>
-        new Thread(thread.StopPipeline) { IsBackground = true, Name = $"c10k {ServerName} stop" }.Start();
+        new Thread(thread.StopPipeline) { IsBackground = true, Name = $"c10k {Server.Name} stop" }.Start();
 
-    private void Replace()
+    private void Add()
     {
         HandlerThread thread = new(this, _code, ++_number);
         _threads.Add(thread);
@@ -159,57 +150,67 @@ internal sealed class HandlerPool
     private void Watch()
     {
         // A handler is over its time when a look finds it at the message at which it was so long ago.
-        TimeSpan interval = TimeSpan.FromMilliseconds(Math.Clamp(_code.Timeout.TotalMilliseconds / 8, 5, 1000));
-        Dictionary<HandlerThread, (long Sequence, long Since)> seen = [];
-        Dictionary<HandlerThread, long> interrupted = [];
-        while (!_stopping.Wait(interval))
+        long timeout = Ticks(_code.Timeout);
+        TimeSpan interval = timeout == 0 ? LongestLook : TimeSpan.FromMilliseconds(Math.Clamp(_code.Timeout.TotalMilliseconds / 8, 5, LongestLook.TotalMilliseconds));
+        Dictionary<HandlerThread, Sight> sights = [];
+        while (Sleep(interval))
         {
-            long now = Stopwatch.GetTimestamp();
-            foreach (HandlerThread thread in Threads())
+            HandlerThread[] threads = Threads();
+            foreach (HandlerThread gone in sights.Keys.Except(threads).ToArray())
             {
-                if (interrupted.TryGetValue(thread, out long since))
-                {
-                    if (thread.HasComeBack)
-                    {
-                        interrupted.Remove(thread);
-                    }
-                    else if (now - since > Ticks(StopGrace))
-                    {
-                        interrupted.Remove(thread);
-                        GiveUp(thread);
-                    }
-
-                    continue;
-                }
-
-                long sequence = thread.Look();
-                if (sequence == 0 || !seen.TryGetValue(thread, out var last) || last.Sequence != sequence)
-                {
-                    seen[thread] = (sequence, now);
-                }
-                else if (now - last.Since >= Ticks(_code.Timeout) && thread.TryInterrupt(sequence, out Engine.Session? session))
-                {
-                    session!.TimeOut(_code.Timeout);
-                    interrupted[thread] = now;
-                    StopPipeline(thread);
-                }
+                sights.Remove(gone);
             }
 
-            foreach (HandlerThread gone in seen.Keys.Where(thread => !Threads().Contains(thread)).ToArray())
+            long now = Stopwatch.GetTimestamp();
+            foreach (HandlerThread thread in threads)
             {
-                seen.Remove(gone);
+                Sight sight = sights.GetValueOrDefault(thread);
+                long sequence = thread.Look();
+                if (sight.Interrupted && !thread.HasComeBack)
+                {
+                    if (now - sight.Since > Ticks(StopGrace))
+                    {
+                        GiveUp(thread);
+                    }
+                }
+                else if (sight.Interrupted || sight.Sequence != sequence)
+                {
+                    sights[thread] = new Sight(sequence, now, Interrupted: false);
+                }
+                else if (sequence > 0 && timeout > 0 && now - sight.Since >= timeout && thread.TryInterrupt(sequence, out Engine.Session? session))
+                {
+                    session!.TimeOut(_code.Timeout);
+                    sights[thread] = new Sight(sequence, now, Interrupted: true);
+                    StopPipeline(thread);
+                }
             }
         }
     }
 
+    /// <summary>False when the pool stops.</summary>
+    private bool Sleep(TimeSpan interval)
+    {
+        lock (_gate)
+        {
+            if (!_stopping)
+            {
+                Monitor.Wait(_gate, interval);
+            }
+
+            return !_stopping;
+        }
+    }
+
+    /// <summary>Those that there are, and as many new ones as there are too few: some have failed, or were abandoned.</summary>
     private HandlerThread[] Threads()
     {
-        lock (_lock)
+        lock (_gate)
         {
+            _threads.RemoveAll(static thread => !thread.IsAlive);
             _abandoned.RemoveAll(static thread => !thread.IsAlive);
-            if (_threads.Count < _code.ThreadCount && _abandoned.Count < MostAbandoned && !_stopping.IsSet)
+            while (_threads.Count < _code.ThreadCount && _abandoned.Count < MostAbandoned && !_stopping)
             {
-                Replace();
+                Add();
             }
 
             return [.. _threads];
@@ -219,12 +220,17 @@ internal sealed class HandlerPool
     private void GiveUp(HandlerThread thread)
     {
         thread.Abandon();
-        lock (_lock)
+        lock (_gate)
         {
             _threads.Remove(thread);
             _abandoned.Add(thread);
         }
 
-        Server?.LogEvent(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
+        Server.Log(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
     }
+
+    /// <param name="Sequence">The message that a thread was at; 0 for none.</param>
+    /// <param name="Since">When it was first seen there, or was interrupted.</param>
+    /// <param name="Interrupted">It is being stopped.</param>
+    private readonly record struct Sight(long Sequence, long Since, bool Interrupted);
 }

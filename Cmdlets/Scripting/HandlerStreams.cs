@@ -8,16 +8,18 @@ namespace C10kServer.Scripting;
 /// </summary>
 internal static class HandlerStreams
 {
-    internal static void Attach(PSDataStreams streams, HandlerThread thread, HandlerPool pool)
+    internal static void Attach(PSDataStreams streams, HandlerThread thread)
     {
         streams.Error.DataAdded += (_, _) => Each(streams.Error, record => thread.Session?.Report(HandlerErrorException.From(record)));
-        streams.Warning.DataAdded += (_, _) => Each(streams.Warning, record => pool.Log(Engine.EventLevel.Warning, thread.Session, record.Message));
+        streams.Warning.DataAdded += (_, _) => Each(streams.Warning, record => Log(Engine.EventLevel.Warning, thread.Session, record.Message));
         streams.Information.DataAdded +=
-            (_, _) => Each(streams.Information, record => pool.Log(Engine.EventLevel.Information, thread.Session, $"{record.MessageData}"));
-        streams.Verbose.DataAdded += (_, _) => Each(streams.Verbose, record => pool.Log(Engine.EventLevel.Debug, thread.Session, record.Message));
-        streams.Debug.DataAdded += (_, _) => Each(streams.Debug, record => pool.Log(Engine.EventLevel.Trace, thread.Session, record.Message));
+            (_, _) => Each(streams.Information, record => Log(Engine.EventLevel.Information, thread.Session, $"{record.MessageData}"));
+        streams.Verbose.DataAdded += (_, _) => Each(streams.Verbose, record => Log(Engine.EventLevel.Debug, thread.Session, record.Message));
+        streams.Debug.DataAdded += (_, _) => Each(streams.Debug, record => Log(Engine.EventLevel.Trace, thread.Session, record.Message));
         streams.Progress.DataAdded += (_, _) => streams.Progress.Clear();
     }
+
+    private static void Log(Engine.EventLevel level, Engine.Session? session, string message) => session?.Log(level, message);
 
     private static void Each<T>(PSDataCollection<T> stream, Action<T> action)
     {

@@ -15,18 +15,22 @@ namespace C10kServer.Scripting;
 /// </summary>
 internal sealed class HandlerThread
 {
-    private const int Idle = 0;
-    private const int Running = 1;
-    private const int Interrupted = 2;
+    // The phase: the number of the message in the upper bits, so that an exchange can mean that message and no other, and one of these.
+    private const long Idle = 0;
+    private const long Running = 1;
+    private const long Interrupted = 2;
+    private const int PhaseBits = 2;
+    private const long PhaseMask = (1 << PhaseBits) - 1;
 
     [ThreadStatic]
     private static HandlerThread? t_current;
 
     private readonly HandlerPool _pool;
     private readonly HandlerCode _code;
+    private readonly int _number;
     private readonly HandlerOutput _output;
     private readonly Thread _thread;
-    private readonly ManualResetEventSlim _interruptSettled = new();
+    private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
     private readonly object?[] _arguments;
@@ -40,17 +44,19 @@ internal sealed class HandlerThread
     private object? _data;
     private bool _closeAfter;
     private long _sequence;
-    private int _phase;
+    private long _phase;
+    private bool _settled;
     private volatile bool _abandoned;
 
     internal HandlerThread(HandlerPool pool, HandlerCode code, int number)
     {
         _pool = pool;
         _code = code;
+        _number = number;
         _output = new HandlerOutput(code.Framing, code.Encoding);
         _arguments = new object?[2 + code.Arguments.Length];
         code.Arguments.CopyTo(_arguments, 2);
-        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.ServerName} h{number}" };
+        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.Server.Name} h{number}" };
     }
 
     /// <summary>The calling thread's, if it is one.</summary>
@@ -67,7 +73,7 @@ internal sealed class HandlerThread
     internal void Start() => _thread.Start();
 
     /// <summary>From the watching thread: the number of the message that it is at, or 0 while there is none.</summary>
-    internal long Look() => Volatile.Read(ref _phase) == Running ? Interlocked.Read(ref _sequence) : 0;
+    internal long Look() => Volatile.Read(ref _phase) is var phase && (phase & PhaseMask) == Running ? phase >> PhaseBits : 0;
 
     /// <summary>
     /// From the watching thread: interrupts a message, unless it has just come to its end. Afterwards the thread waits to be told what
@@ -75,9 +81,10 @@ internal sealed class HandlerThread
     /// </summary>
     internal bool TryInterrupt(long sequence, out Engine.Session? session)
     {
-        // The session of that message: it changes only after the phase has.
+        // That message's: it changes after the phase has, and then the exchange fails.
         session = _session;
-        return Interlocked.Read(ref _sequence) == sequence && Interlocked.CompareExchange(ref _phase, Interrupted, Running) == Running;
+        long running = (sequence << PhaseBits) | Running;
+        return Interlocked.CompareExchange(ref _phase, (sequence << PhaseBits) | Interrupted, running) == running;
     }
 
     /// <summary>
@@ -95,7 +102,7 @@ internal sealed class HandlerThread
             // It came to its end by itself.
         }
 
-        _interruptSettled.Set();
+        Settle();
     }
 
     /// <summary>After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others.</summary>
@@ -103,11 +110,11 @@ internal sealed class HandlerThread
     {
         _abandoned = true;
         _consumer!.Abandon();
-        _interruptSettled.Set();
+        Settle();
     }
 
     /// <summary>Whether its interruption is over.</summary>
-    internal bool HasComeBack => Volatile.Read(ref _phase) != Interrupted || !_thread.IsAlive;
+    internal bool HasComeBack => !IsInterrupted || !_thread.IsAlive;
 
     /// <summary>From any thread but this one.</summary>
     internal bool Join(TimeSpan timeout) => _thread == Thread.CurrentThread || _thread.Join(timeout);
@@ -126,10 +133,10 @@ internal sealed class HandlerThread
             _session = session;
             _data = message.Data;
             _closeAfter = false;
-            _sequence++;
-            Volatile.Write(ref _phase, Running);
+            long running = (++_sequence << PhaseBits) | Running;
+            Volatile.Write(ref _phase, running);
             Call(session, message);
-            if (Interlocked.CompareExchange(ref _phase, Idle, Running) != Running)
+            if (Interlocked.CompareExchange(ref _phase, Idle, running) != running)
             {
                 // The stop of the pipeline is on its way, and must not hit the next message.
                 return;
@@ -153,9 +160,10 @@ internal sealed class HandlerThread
         }
         catch (Exception e)
         {
-            if (!_ready.TrySetException(e))
+            if (!_ready.TrySetException(e) || _number > _code.ThreadCount)
             {
-                _pool.OnThreadFailed(this, e);
+                // Nobody waits for a replacement to be ready.
+                _pool.OnThreadFailed(e);
             }
         }
         finally
@@ -209,6 +217,8 @@ internal sealed class HandlerThread
         }
     }
 
+    private bool IsInterrupted => (Volatile.Read(ref _phase) & PhaseMask) == Interrupted;
+
     private LiveConnection? Connection => _session is { } session ? _pool.ConnectionOf(session) : null;
 
     /// <summary>One run of the pipeline. False when the thread is at its end.</summary>
@@ -217,24 +227,32 @@ internal sealed class HandlerThread
         using PowerShell pipeline = PowerShell.Create();
         pipeline.Runspace = runspace;
         pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
-        HandlerStreams.Attach(pipeline.Streams, this, _pool);
+        HandlerStreams.Attach(pipeline.Streams, this);
         _pipeline = pipeline;
         try
         {
             pipeline.Invoke();
         }
-        catch (PipelineStoppedException) when (Volatile.Read(ref _phase) == Interrupted)
+        catch (PipelineStoppedException) when (IsInterrupted)
         {
         }
 
-        if (Volatile.Read(ref _phase) != Interrupted)
+        if (!IsInterrupted)
         {
             return false;
         }
 
         // Not before the stop has come through: it would hit the next pipeline.
-        _interruptSettled.Wait();
-        _interruptSettled.Reset();
+        lock (_settling)
+        {
+            while (!_settled)
+            {
+                Monitor.Wait(_settling);
+            }
+
+            _settled = false;
+        }
+
         _pipeline = null;
         Volatile.Write(ref _phase, Idle);
         return !_abandoned;
@@ -260,7 +278,7 @@ internal sealed class HandlerThread
                 session.Send(_output.Encode(output));
             }
         }
-        catch (PipelineStoppedException) when (Volatile.Read(ref _phase) == Interrupted)
+        catch (PipelineStoppedException) when (IsInterrupted)
         {
             throw;
         }
@@ -276,6 +294,15 @@ internal sealed class HandlerThread
         if (_closeAfter)
         {
             session.Close();
+        }
+    }
+
+    private void Settle()
+    {
+        lock (_settling)
+        {
+            _settled = true;
+            Monitor.Pulse(_settling);
         }
     }
 

@@ -158,6 +158,13 @@ public sealed class Session
         Connection.Worker.Server.OnHandlerErrorReported(Connection, exception);
     }
 
+    /// <summary>Adds to the server's log what the handler has to say.</summary>
+    public void Log(EventLevel level, string message)
+    {
+        Server server = Connection.Worker.Server;
+        server.Log.HandlerSaid((Microsoft.Extensions.Logging.LogLevel)level, server.Options.Name, Id, message);
+    }
+
     /// <summary>The handler has taken too long: counted, and the connection is closed with <see cref="CloseReason.HandlerTimeout"/>.</summary>
     public void TimeOut(TimeSpan after)
     {
