@@ -1,4 +1,5 @@
 using System.Management.Automation;
+using System.Management.Automation.Language;
 using System.Text;
 using C10kServer.Parameters;
 using C10kServer.Scripting;
@@ -190,11 +191,23 @@ public sealed partial class StartC10kServerCommand
             : throw new HandlerScriptException("ModuleNotFound", ErrorCategory.ObjectNotFound, $"-{nameof(ImportModule)}: there is no module at '{module}'.");
     }
 
-    /// <summary>A variable as the caller sees it. <see langword="false"/> where there is none.</summary>
-    private bool LookUp(VariablePath path, out object? value)
+    /// <summary>What an expression is for the caller, who has it without "using".</summary>
+    private bool LookUp(VariablePath variable, ExpressionAst expression, out object? value)
     {
-        PSVariable? variable = path.IsDriveQualified ? null : SessionState.PSVariable.Get(path.UserPath);
-        value = path.IsDriveQualified ? GetVariableValue(path.UserPath) : variable?.Value;
-        return path.IsDriveQualified ? value is not null : variable is not null;
+        PSVariable? plain = variable.IsDriveQualified ? null : SessionState.PSVariable.Get(variable.UserPath);
+        value = plain?.Value;
+        if (!variable.IsDriveQualified && plain is null)
+        {
+            return false;
+        }
+
+        if (variable.IsDriveQualified || expression is not VariableExpressionAst)
+        {
+            // A member, an element, or a variable of another drive. The comma keeps a collection in one piece.
+            string text = "," + HandlerScript.WithoutUsing(expression.Extent.Text);
+            value = InvokeCommand.InvokeScript(useLocalScope: false, ScriptBlock.Create(text), null, null).FirstOrDefault();
+        }
+
+        return true;
     }
 }

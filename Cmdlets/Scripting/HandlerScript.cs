@@ -27,11 +27,11 @@ internal sealed partial class HandlerScript
     /// <summary>Whether it looks at its arguments. Others are spared the array.</summary>
     internal bool TakesArguments { get; }
 
-    /// <summary>Looks up a variable of the caller's; false where there is none.</summary>
-    internal delegate bool VariableLookup(VariablePath path, out object? value);
+    /// <summary>The value that an expression has for the caller; false where its variable does not exist.</summary>
+    internal delegate bool UsingLookup(VariablePath variable, ExpressionAst expression, out object? value);
 
     /// <exception cref="HandlerScriptException">The block cannot be a handler, and why.</exception>
-    internal static HandlerScript Prepare(string parameter, ScriptBlock block, VariableLookup lookup, Dictionary<string, object?> usings)
+    internal static HandlerScript Prepare(string parameter, ScriptBlock block, UsingLookup lookup, Dictionary<string, object?> usings)
     {
         ScriptBlockAst ast = block.Ast switch
         {
@@ -83,22 +83,15 @@ internal sealed partial class HandlerScript
 
     private static bool IsArgs(string name) => name.Equals("args", StringComparison.OrdinalIgnoreCase);
 
-    private static Edit Replace(string parameter, UsingExpressionAst node, VariableLookup lookup, Dictionary<string, object?> usings)
+    private static Edit Replace(string parameter, UsingExpressionAst node, UsingLookup lookup, Dictionary<string, object?> usings)
     {
         string text = node.Extent.Text;
-        if (node.SubExpression is not VariableExpressionAst variable)
+        VariableExpressionAst variable = UsingExpressionAst.ExtractUsingVariable(node);
+        if (!lookup(variable.VariablePath, node.SubExpression, out object? value))
         {
             throw new HandlerScriptException(
                 "UsingUnsupported", ErrorCategory.InvalidArgument,
-                $"-{parameter}: '{text}' is more than a variable. Put its value into a variable first, and use that one.");
-        }
-
-        string path = variable.VariablePath.UserPath;
-        if (!lookup(variable.VariablePath, out object? value))
-        {
-            throw new HandlerScriptException(
-                "UsingUnsupported", ErrorCategory.InvalidArgument,
-                $"-{parameter}: there is no variable '{path}' for '{text}'. Set it before the server is started.");
+                $"-{parameter}: there is no variable '{variable.VariablePath.UserPath}' for '{text}'. Set it before the server is started.");
         }
 
         if (value is ScriptBlock or PSObject { BaseObject: ScriptBlock })
@@ -109,7 +102,7 @@ internal sealed partial class HandlerScript
                 "and give that to -ImportModule, or write the code into the handler.");
         }
 
-        string name = "__using_" + UnsafeInName().Replace(path.ToLowerInvariant(), "_");
+        string name = "__using_" + UnsafeInName().Replace(UsingPrefix().Replace(text, "").ToLowerInvariant(), "_");
         while (usings.TryGetValue(name, out object? other) && !ReferenceEquals(other, value))
         {
             name += "_";
@@ -164,6 +157,12 @@ internal sealed partial class HandlerScript
         text.Insert(0, "\n", extent.StartLineNumber - 1);
         return text.ToString();
     }
+
+    /// <summary>A using expression as the one who wrote it has it in his own runspace.</summary>
+    internal static string WithoutUsing(string text) => UsingPrefix().Replace(text, "$1");
+
+    [GeneratedRegex(@"^([$@]\{?)using:", RegexOptions.IgnoreCase)]
+    private static partial Regex UsingPrefix();
 
     [GeneratedRegex("[^a-z0-9_]")]
     private static partial Regex UnsafeInName();
