@@ -71,7 +71,7 @@ Describe 'Start-C10kServer' {
     }
 
     It 'serves <Protocol>, which answers without being asked' -ForEach @(
-        @{ Protocol = 'Chargen'; Answer = '^ !"#\$%&''\(\)\*\+,-\./0123456789[^\r\n]{52}\r\n!"#' }
+        @{ Protocol = 'Chargen'; Answer = '^ !"#\$%&''\(\)\*\+,-\./0123456789[^\r\n]{46}\r\n!"#' }
         @{ Protocol = 'Daytime'; Answer = '^[A-Z]\w+day, [A-Z]\w+ \d+, \d{4} \d\d:\d\d:\d\d[+-]\d\d:\d\d\r\n$' }
         @{ Protocol = 'Time'; Answer = '(?s)^.{4}$' }
     ) {
@@ -82,7 +82,8 @@ Describe 'Start-C10kServer' {
             $client.ReceiveTimeout = 20000
             $stream = $client.GetStream()
             $client.Client.Shutdown('Send')
-            [System.IO.StreamReader]::new($stream, [System.Text.Encoding]::Latin1).ReadToEnd() | Should -Match $Answer
+            $text = [System.IO.StreamReader]::new($stream, [System.Text.Encoding]::Latin1).ReadToEnd()
+            $text.Substring(0, [Math]::Min($text.Length, 100)) | Should -Match $Answer
         } finally {
             $client.Dispose()
         }
