@@ -29,7 +29,10 @@
     AliasesToExport      = @()
     PrivateData          = @{
         PSData = @{
-            Tags = @('Linux', 'TCP', 'server', 'epoll', 'testing', 'PSEdition_Core')
+            Tags         = @('Linux', 'TCP', 'server', 'epoll', 'testing', 'PSEdition_Core')
+            LicenseUri   = 'https://opensource.org/license/mit'
+            ProjectUri   = 'https://www.powershellgallery.com/packages/C10kServer'
+            ReleaseNotes = 'See CHANGELOG.md, which comes with the module.'
         }
     }
 }

@@ -48,16 +48,14 @@ public sealed class SessionConsumer
     {
         while (!_over)
         {
-            if (_toWake.Count > 0)
+            long now = Stopwatch.GetTimestamp();
+            if (_toWake.Count > 0 && (now - _began > SavingTicks || now - _savingSince > SavingTicks))
             {
-                long now = Stopwatch.GetTimestamp();
-                if (now - _began > SavingTicks || now - _savingSince > SavingTicks)
-                {
-                    // Handlers that take their time: the next one may, too.
-                    WakeAll();
-                }
+                // Handlers that take their time: the next one may, too.
+                WakeAll();
             }
 
+            _began = now;
             if ((_next is null || _turn >= MessagesPerTurn) && !TakeSession())
             {
                 break;
@@ -68,7 +66,6 @@ public sealed class SessionConsumer
             _next = message.Next;
             _weight += message.Weight;
             _turn++;
-            _began = Stopwatch.GetTimestamp();
             if (message.Kind == SessionEvent.PeerClosed)
             {
                 // Everything that came before is answered.
@@ -108,7 +105,7 @@ public sealed class SessionConsumer
         {
             if (_toWake.Count == 0)
             {
-                _savingSince = Stopwatch.GetTimestamp();
+                _savingSince = _began;
             }
 
             worker.Gate!.BeginUnsignalled();
@@ -123,6 +120,7 @@ public sealed class SessionConsumer
         {
             WakeAll();
             Session = _scheduler.WaitAndTake(out _next);
+            _began = Stopwatch.GetTimestamp();
         }
 
         _turn = 0;
