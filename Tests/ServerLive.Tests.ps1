@@ -25,7 +25,7 @@ BeforeAll {
     }
 
     # Ends it as Ctrl+C does, and tells how long that took, in seconds.
-    function Stop-Aside([hashtable] $Aside) {
+    function Close-Aside([hashtable] $Aside) {
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
         $Aside.Shell.Stop()
         $watch.Elapsed.TotalSeconds
@@ -144,7 +144,7 @@ Describe 'Stop-C10kServer -Drain' {
         Wait-Until { $server.ConnectionCount -eq 1 }
         $aside = Invoke-Aside 'Stop-C10kServer web -Drain -Timeout 1h'
         Wait-Until { $server.State -eq 'Draining' }
-        Stop-Aside $aside | Should -BeLessThan 0.5
+        Close-Aside $aside | Should -BeLessThan 0.5
         $server.State | Should -Be Draining
         $server.ConnectionCount | Should -Be 1
         $client.Dispose()
@@ -692,7 +692,7 @@ Describe 'Wait-C10kServer' {
         $shown = $aside.Shell.Streams.Progress
         Wait-Until { $shown.Count -gt 0 }
         $shown[0].StatusDescription | Should -Be 'for at 5 connections or more: web is Running, with 0 connections'
-        Stop-Aside $aside | Should -BeLessThan 0.5
+        Close-Aside $aside | Should -BeLessThan 0.5
         $aside.Shell.Dispose()
     }
 
@@ -802,7 +802,7 @@ Describe 'Test-C10kServer' {
         $clients = 1..30 | ForEach-Object { Open-Socket $server }
         $aside = Invoke-Aside 'Test-C10kServer web -Timeout 1h'
         Wait-Until { $aside.Shell.Streams.Progress.Count -gt 0 }
-        Stop-Aside $aside | Should -BeLessThan 0.5
+        Close-Aside $aside | Should -BeLessThan 0.5
         $aside.Shell.Dispose()
         $clients.Dispose()
     }
