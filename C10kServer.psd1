@@ -15,8 +15,14 @@
         'Get-C10kConnection'
         'Get-C10kServer'
         'Get-C10kWorker'
+        'Measure-C10kServer'
+        'Move-C10kConnection'
+        'Resume-C10kConnection'
+        'Send-C10kData'
         'Start-C10kServer'
         'Stop-C10kServer'
+        'Suspend-C10kConnection'
+        'Watch-C10kConnection'
     )
     FunctionsToExport    = @()
     VariablesToExport    = @()

@@ -17,6 +17,9 @@ internal static class ServerRegistry
 
     private static int _lastId;
 
+    /// <summary>Tells of each server that is started, on the thread that starts it.</summary>
+    internal static event Action<Server>? Added;
+
     // Runs with the first use, hence not at import.
     static ServerRegistry() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Stop(List());
 
@@ -62,7 +65,11 @@ internal static class ServerRegistry
         {
             Servers.Add(server.Id, server);
         }
+
+        Added?.Invoke(server);
     }
+
+    internal static bool Contains(Server server) => Find(server.Id) == server;
 
     internal static void Remove(Server server)
     {

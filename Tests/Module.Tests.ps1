@@ -24,7 +24,7 @@ $examples = foreach ($command in Get-Command -Module C10kServer -CommandType Cmd
 
 $enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState') { @{ Name = $name } }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -296,6 +296,7 @@ Describe 'Type <Name>' -ForEach $outputs {
             'Connection' { @($server.Connections)[0] }
             'Worker' { @($server.Workers)[0] }
             'ServerOptions' { $server.Options }
+            'Sample' { $server | Measure-C10kServer -Interval 10ms }
         }
         $text = [System.Management.Automation.PSSerializer]::Serialize($object)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)

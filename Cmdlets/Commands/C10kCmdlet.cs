@@ -87,6 +87,12 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         return [];
     }
 
+    /// <summary>The servers of one record, each once: by names, by Ids, or as they are.</summary>
+    private protected IEnumerable<Server> FindServers(string[]? names, int[]? ids, Server[]? servers) =>
+        (names is not null ? names.SelectMany(FindServers)
+            : ids is not null ? ids.SelectMany(id => FindServers(id))
+            : servers ?? []).Distinct();
+
     /// <summary>What the -Server arguments mean, each once; without any, all servers.</summary>
     private protected IEnumerable<Target> FindTargets(ServerSelector[]? selectors)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Net;
 
 namespace C10kServer;
@@ -19,6 +20,29 @@ public sealed class Server : IDisposable
         Name = name;
         Runspace = runspace;
         Protocol = protocol;
+        Events = new ServerEvents(this);
+        Events.Follow(engine);
+    }
+
+    /// <summary>A worker has taken a connection over. Told on a thread of its own, one event after the other.</summary>
+    public event EventHandler<ConnectionEventArgs> ConnectionOpened
+    {
+        add => Events.Add(Engine.ServerEventKind.ConnectionOpened, value);
+        remove => Events.Remove(Engine.ServerEventKind.ConnectionOpened, value);
+    }
+
+    /// <summary>A connection has ended. Told on a thread of its own, one event after the other.</summary>
+    public event EventHandler<ConnectionEventArgs> ConnectionClosed
+    {
+        add => Events.Add(Engine.ServerEventKind.ConnectionClosed, value);
+        remove => Events.Remove(Engine.ServerEventKind.ConnectionClosed, value);
+    }
+
+    /// <summary>The server is in another state. Told on a thread of its own, one event after the other.</summary>
+    public event EventHandler<ServerStateEventArgs> StateChanged
+    {
+        add => Events.Add(value);
+        remove => Events.Remove(Engine.ServerEventKind.StateChanged, value);
     }
 
     /// <summary>The server's number, unique in the process and never used again.</summary>
@@ -87,6 +111,12 @@ public sealed class Server : IDisposable
     /// <summary>The exceptions that the handler threw; each closed its connection.</summary>
     public long HandlerErrors => _engine.HandlerErrors;
 
+    /// <summary>The exceptions that subscribers of the events threw.</summary>
+    public long EventErrors => _engine.EventErrors;
+
+    /// <summary>The events that subscribers were not told of, since they are too slow for them.</summary>
+    public long EventsLost => _engine.EventsLost;
+
     /// <summary>What went wrong last.</summary>
     public string? LastError => _engine.LastError;
 
@@ -117,6 +147,11 @@ public sealed class Server : IDisposable
     /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>
     internal Guid Runspace { get; }
 
+    /// <summary>Stopped for good, or faulted.</summary>
+    internal bool IsOver => State == ServerState.Faulted || (State == ServerState.Stopped && !ServerRegistry.Contains(this));
+
+    internal ServerEvents Events { get; }
+
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
 
@@ -142,8 +177,19 @@ public sealed class Server : IDisposable
         Engine.ConnectionAction action,
         TimeSpan timeout,
         CancellationToken cancel,
+        out Engine.ConnectionInfo? after,
+        int moveTo = -1) =>
+        _engine.TryAct(target, action, timeout, cancel, out after, moveTo);
+
+    internal Engine.SendOutcome TrySend(
+        Engine.ConnectionRef target,
+        ImmutableArray<byte> data,
+        TimeSpan timeout,
+        CancellationToken cancel,
         out Engine.ConnectionInfo? after) =>
-        _engine.TryAct(target, action, timeout, cancel, out after);
+        _engine.TrySend(target, data, timeout, cancel, out after);
+
+    internal Engine.ConnectionWalk Broadcast(Engine.ConnectionFilter filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);
 
     private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionFilter filter)
     {
