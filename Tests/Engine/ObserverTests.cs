@@ -97,12 +97,10 @@ public class ObserverTests
         using var observer = new Observer();
         observer.Observe(one.Server);
         observer.Observe(two.Server);
-        foreach (ServerFixture fixture in new[] { one, two })
-        {
-            using TestClient client = fixture.Connect();
-            Assert.Same(fixture.Server, Take(observer).Server);
-        }
-
+        using TestClient first = one.Connect();
+        Assert.Same(one.Server, Take(observer).Server);
+        using TestClient second = two.Connect();
+        Assert.Same(two.Server, Take(observer).Server);
         two.Server.Stop();
         while (Take(observer) is not { Kind: ServerEventKind.Ended })
         {

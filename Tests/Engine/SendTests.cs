@@ -84,6 +84,26 @@ public class SendTests
     }
 
     [Fact]
+    public void What_two_workers_are_asked_to_send_one_after_the_other_is_sent_once()
+    {
+        // Both may own the connection when their turn comes: the one before the move, the other after it.
+        var parcel = new Parcel([1, 2, 3]);
+        using var fixture = new ServerFixture(new LambdaHandler
+        {
+            Received = (connection, _) =>
+            {
+                parcel.Deliver(connection);
+                parcel.Deliver(connection);
+                connection.Close();
+            },
+        });
+        using TestClient client = fixture.Connect();
+        client.Send([0]);
+        Assert.Equal([1, 2, 3], client.ReceiveToEnd());
+        Assert.Equal(SendOutcome.Taken, parcel.Outcome);
+    }
+
+    [Fact]
     public void A_broadcast_reaches_each_open_connection_once_while_they_move_from_worker_to_worker()
     {
         const int Clients = 300;
