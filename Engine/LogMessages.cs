@@ -46,9 +46,9 @@ internal static partial class LogMessages
     [LoggerMessage(32, LogLevel.Warning, "{Server}: worker {Worker} was held up for {Milliseconds} ms by a handler.")]
     internal static partial void WorkerStalled(this ILogger log, string server, int worker, long milliseconds);
 
-    [LoggerMessage(33, LogLevel.Error, "{Server}: a subscriber of its events failed; {Count} times since it was last logged.")]
+    [LoggerMessage(40, LogLevel.Error, "{Server}: a subscriber of its events failed; {Count} times since it was last logged.")]
     internal static partial void SubscriberFailed(this ILogger log, string server, long count, Exception exception);
 
-    [LoggerMessage(34, LogLevel.Warning, "{Server}: {Count} events were lost since it was last logged, their subscribers are too slow.")]
+    [LoggerMessage(41, LogLevel.Warning, "{Server}: {Count} events were lost since it was last logged, their subscribers are too slow.")]
     internal static partial void EventsLost(this ILogger log, string server, long count);
 }
