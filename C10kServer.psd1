@@ -15,14 +15,20 @@
         'Get-C10kConnection'
         'Get-C10kServer'
         'Get-C10kWorker'
+        'Measure-C10kServer'
+        'Move-C10kConnection'
         'Restart-C10kServer'
+        'Resume-C10kConnection'
         'Resume-C10kServer'
+        'Send-C10kData'
         'Set-C10kServer'
         'Start-C10kServer'
         'Stop-C10kServer'
+        'Suspend-C10kConnection'
         'Suspend-C10kServer'
         'Test-C10kServer'
         'Wait-C10kServer'
+        'Watch-C10kConnection'
     )
     FunctionsToExport    = @()
     VariablesToExport    = @()

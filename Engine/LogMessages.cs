@@ -57,4 +57,9 @@ internal static partial class LogMessages
 
     [LoggerMessage(EventId = 36, Message = "{Server}: {Message}")]
     internal static partial void Reported(this ILogger log, LogLevel level, string server, string message);
+    [LoggerMessage(40, LogLevel.Error, "{Server}: a subscriber of its events failed; {Count} times since it was last logged.")]
+    internal static partial void SubscriberFailed(this ILogger log, string server, long count, Exception exception);
+
+    [LoggerMessage(41, LogLevel.Warning, "{Server}: {Count} events were lost since it was last logged, their subscribers are too slow.")]
+    internal static partial void EventsLost(this ILogger log, string server, long count);
 }

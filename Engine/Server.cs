@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Net;
@@ -13,6 +14,9 @@ public sealed class Server : IDisposable
 {
     // A thread that does not end in this time is held up by a handler, and nobody's shell waits for that.
     private const int JoinMilliseconds = 1500;
+
+    // A subscriber that was just told of the end is given this time to take it in, so that mostly no thread is left.
+    private static readonly TimeSpan LastWord = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _lifecycle = new();
     private Listener? _listener;
@@ -32,6 +36,8 @@ public sealed class Server : IDisposable
         options.Validate();
         _options = options;
         Workers = new WorkerPool(this);
+        Observers = new ObserverList(this);
+        Events = new EventDispatcher(this);
     }
 
     /// <summary>What it was made with, or last given by <see cref="Reconfigure"/>.</summary>
@@ -106,6 +112,12 @@ public sealed class Server : IDisposable
     /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
     public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
 
+    /// <summary>Exceptions that subscribers threw, see <see cref="Subscribe"/>.</summary>
+    public long EventErrors => Events.Errors;
+
+    /// <summary>Events that subscribers were not told of: they are too slow.</summary>
+    public long EventsLost => Events.Lost;
+
     /// <summary>The last failure, of a handler or of the server itself.</summary>
     public string? LastError => _lastError;
 
@@ -129,6 +141,10 @@ public sealed class Server : IDisposable
     internal EventLog Log => Options.Log;
 
     internal WorkerPool Workers { get; }
+
+    internal ObserverList Observers { get; }
+
+    private EventDispatcher Events { get; }
 
     /// <summary>What the acceptors go by, at each of their turns.</summary>
     internal Intake Intake => _intake;
@@ -180,7 +196,7 @@ public sealed class Server : IDisposable
             }
 
             _startedAt = Clock.Now;
-            _state = ServerState.Running;
+            Become(ServerState.Running);
             Workers.Start();
             _listener.Start();
             LogStart();
@@ -201,7 +217,8 @@ public sealed class Server : IDisposable
         {
             if (_state == ServerState.Created)
             {
-                _state = ServerState.Stopped;
+                Become(ServerState.Stopped);
+                Observers.End();
             }
 
             if (_state == ServerState.Stopped || _listener is null)
@@ -227,10 +244,17 @@ public sealed class Server : IDisposable
             End();
             if (_state != ServerState.Faulted)
             {
-                _state = ServerState.Stopped;
+                Become(ServerState.Stopped);
             }
 
+            Observers.End();
             Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+        }
+
+        // Outside the lock, which a subscriber may want.
+        if (!Events.Join(LastWord))
+        {
+            Log.ThreadAbandoned(Options.Name, "the thread of its events", (int)LastWord.TotalMilliseconds);
         }
     }
 
@@ -260,7 +284,20 @@ public sealed class Server : IDisposable
     public ConnectionWalk Walk(ConnectionFilter filter)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        return new ConnectionWalk(filter, Workers.Current);
+        return new ConnectionWalk(filter, Workers);
+    }
+
+    /// <summary>
+    /// Sends bytes to connections that there are now, each once, and walks over those that have taken them. As with every write, one whose peer
+    /// does not read is reset when too much is queued; its row says so.
+    /// </summary>
+    /// <param name="filter">Who gets them.</param>
+    /// <param name="data">The bytes, at least one.</param>
+    public ConnectionWalk Broadcast(ConnectionFilter filter, ImmutableArray<byte> data)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        ArgumentOutOfRangeException.ThrowIfZero(data.Length);
+        return new ConnectionWalk(filter, Workers, new Broadcast(data, Worker.LastConnectionId));
     }
 
     /// <summary>
@@ -284,6 +321,11 @@ public sealed class Server : IDisposable
         [NotNullWhen(true)] out ConnectionInfo? after,
         int moveTo = -1)
     {
+        if (action == ConnectionAction.Send)
+        {
+            throw new ArgumentException($"Bytes are sent with {nameof(TrySend)}.", nameof(action));
+        }
+
         Worker? heir = null;
         if (action == ConnectionAction.Move)
         {
@@ -296,8 +338,40 @@ public sealed class Server : IDisposable
             heir = workers[moveTo];
         }
 
-        after = Workers.Ask(target, action, heir, timeout, cancel);
+        after = Workers.Ask(target, action, heir, null, timeout, cancel);
         return after is not null;
+    }
+
+    /// <summary>Sends bytes on a connection, as its handler would, and tells what it was like just after.</summary>
+    /// <param name="target">The connection.</param>
+    /// <param name="data">The bytes.</param>
+    /// <param name="timeout">How long to wait for the worker.</param>
+    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
+    /// <param name="after">The connection just after.</param>
+    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public SendOutcome TrySend(
+        ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
+    {
+        var parcel = new Parcel(data);
+        after = Workers.Ask(target, ConnectionAction.Send, null, parcel, timeout, cancel);
+        return after is null ? SendOutcome.NotFound : parcel.Outcome;
+    }
+
+    /// <summary>
+    /// Has a subscriber told of what happens from now on, one event after the other, on a thread that is neither the caller's nor a worker's.
+    /// </summary>
+    public void Subscribe(Action<ServerEvent> subscriber)
+    {
+        ArgumentNullException.ThrowIfNull(subscriber);
+        Events.Add(subscriber);
+    }
+
+    /// <summary>Takes back a <see cref="Subscribe"/>. With the last one the thread ends.</summary>
+    public void Unsubscribe(Action<ServerEvent> subscriber)
+    {
+        ArgumentNullException.ThrowIfNull(subscriber);
+        Events.Remove(subscriber);
     }
 
     /// <summary>Accepting pauses: connects wait in the kernel's queue, open connections go on.</summary>
@@ -308,7 +382,7 @@ public sealed class Server : IDisposable
         {
             Require(ServerState.Running, ServerState.Suspended);
             SetIntake(Intake.Suspended);
-            _state = ServerState.Suspended;
+            Become(ServerState.Suspended);
         }
     }
 
@@ -320,7 +394,7 @@ public sealed class Server : IDisposable
         {
             Require(ServerState.Running, ServerState.Suspended);
             SetIntake(Intake.Open);
-            _state = ServerState.Running;
+            Become(ServerState.Running);
         }
     }
 
@@ -335,7 +409,7 @@ public sealed class Server : IDisposable
         {
             Require(ServerState.Running, ServerState.Suspended, ServerState.Draining);
             SetIntake(Intake.Draining);
-            _state = ServerState.Draining;
+            Become(ServerState.Draining);
         }
     }
 
@@ -443,6 +517,21 @@ public sealed class Server : IDisposable
         Log.AdoptFailed(Options.Name, _lastError, count);
     }
 
+    /// <summary>From the thread that tells the subscribers, once a second at most.</summary>
+    internal void OnSubscribersBehind(Exception? failure, long failures, long lost)
+    {
+        if (failure is not null)
+        {
+            _lastError = failure.Message;
+            Log.SubscriberFailed(Options.Name, failures, failure);
+        }
+
+        if (lost > 0)
+        {
+            Log.EventsLost(Options.Name, lost);
+        }
+    }
+
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
     internal void OnStall(int worker, long milliseconds) => Log.WorkerStalled(Options.Name, worker, milliseconds);
 
@@ -453,6 +542,7 @@ public sealed class Server : IDisposable
     internal void OnFault(string thread, Exception exception)
     {
         _lastError = exception.Message;
+        ServerState before = _state;
         _state = ServerState.Faulted;
         End();
         _listener?.BeginStop();
@@ -461,6 +551,10 @@ public sealed class Server : IDisposable
         try
         {
             Log.ServerFaulted(Options.Name, thread, exception);
+            if (before != ServerState.Faulted)
+            {
+                Observers.OnStateChanged(before);
+            }
         }
         catch (Exception e)
         {
@@ -557,6 +651,16 @@ public sealed class Server : IDisposable
 
         // With ReusePort they accept; it wakes them, whatever else it does.
         Workers.Post(new Command(CommandKind.Configure));
+    }
+
+    private void Become(ServerState state)
+    {
+        ServerState before = _state;
+        _state = state;
+        if (state != before)
+        {
+            Observers.OnStateChanged(before);
+        }
     }
 
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);

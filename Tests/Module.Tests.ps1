@@ -32,7 +32,7 @@ foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
 
 $enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState') { @{ Name = $name } }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -446,6 +446,7 @@ Describe 'Type <Name>' -ForEach $outputs {
             'Connection' { @($server.Connections)[0] }
             'Worker' { @($server.Workers)[0] }
             'ServerOptions' { $server.Options }
+            'Sample' { $server | Measure-C10kServer -Interval 10ms }
         }
         $text = [System.Management.Automation.PSSerializer]::Serialize($object)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
