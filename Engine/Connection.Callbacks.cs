@@ -162,6 +162,12 @@ public sealed partial class Connection
 
             message = framing.Rest(bytes);
             consumed = bytes.Length;
+            if (message.Length > _worker.Options.MaxMessage)
+            {
+                // It might have been the beginning of a delimiter that made it longer.
+                BeginClose(CloseReason.MessageTooLong);
+                return true;
+            }
         }
 
         input.Consume(consumed, _worker.Now);
