@@ -62,8 +62,14 @@ public sealed partial class Connection
             return false;
         }
 
-        _flags |= Flags.Pulled;
         _requests ??= new Requests();
+        if (_input is not null && (_flags & Flags.Pulled) == 0)
+        {
+            // It was searched for what ends a message of the framing.
+            _input.Scanned = 0;
+        }
+
+        _flags |= Flags.Pulled;
         MarkReady();
         MarkChanged();
         return true;
