@@ -34,6 +34,11 @@ public sealed partial class Connection
         {
             _flags ^= Flags.InputDue;
             MarkChanged();
+            if (!due && _input is { Length: > 0 })
+            {
+                // The beginning of a message, which had no deadline while those before it were due.
+                _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
+            }
         }
     }
 

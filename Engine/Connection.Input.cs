@@ -70,6 +70,11 @@ public sealed partial class Connection
         }
 
         _flags |= Flags.Pulled;
+        if (!_requests.HasReads)
+        {
+            ReturnToInput();
+        }
+
         MarkReady();
         MarkChanged();
         return true;
@@ -196,6 +201,19 @@ public sealed partial class Connection
         _input.Append(data, _worker.Now);
         _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
         MarkReady();
+    }
+
+    /// <summary>
+    /// Reading goes on after a break. What is buffered comes first: with a receive for each break it would grow for ever
+    /// (pitfall 29). And the peer is not late for the time in which nobody listened.
+    /// </summary>
+    private void ReturnToInput()
+    {
+        if (_input is { Length: > 0 })
+        {
+            _input.MessageBegan = _worker.Now;
+            _flags |= Flags.InputDue;
+        }
     }
 
     private void OnPeerEnd()
