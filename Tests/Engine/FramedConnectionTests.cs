@@ -510,10 +510,12 @@ public class FramedConnectionTests
     }
 
     [Theory]
-    [InlineData("part\n")]
-    [InlineData("\nwhole\n")]
-    [InlineData("")]
-    public void While_reading_is_paused_no_message_is_late_and_from_then_on_it_can_be(string whileItIs)
+    [InlineData("one\npa", "part\n")]
+    [InlineData("one\npa", "\nwhole\n")]
+    [InlineData("one\npa", "")]
+    [InlineData("pa", "part\n")]
+    [InlineData("pa", "")]
+    public void While_reading_is_paused_no_message_is_late_and_from_then_on_it_can_be(string before, string meanwhile)
     {
         var got = new ConcurrentQueue<string>();
         Connection? held = null;
@@ -537,19 +539,19 @@ public class FramedConnectionTests
         using ServerFixture fixture = Server(Framing.Line, handler, static options => options with { MessageTimeout = TimeSpan.FromMilliseconds(300) });
         using TestClient client = fixture.Connect();
         using TestClient other = fixture.Connect();
-        client.Send("pause\none\npa"u8);
+        client.Send(Encoding.ASCII.GetBytes($"pause\n{before}"));
         Eventually.Equal(1, () => got.Count);
-        client.Send(Encoding.ASCII.GetBytes(whileItIs));
+        client.Send(Encoding.ASCII.GetBytes(meanwhile));
 
         // Long over any deadline that it could have.
         var watch = Stopwatch.StartNew();
         Eventually.True(() => watch.ElapsedMilliseconds > 900 || handler.ClosedCount > 0);
         Assert.Equal(0, handler.ClosedCount);
         other.Send("resume\n"u8);
-        string[] expected = ["pause", "resume", "one", .. ("pa" + whileItIs).Split('\n')[..^1]];
+        string[] expected = ["pause", "resume", .. (before + meanwhile).Split('\n')[..^1]];
         Eventually.Equal(expected.Length, () => got.Count);
         Assert.Equal(expected, got);
-        if (whileItIs.EndsWith('\n'))
+        if (meanwhile.EndsWith('\n'))
         {
             client.Send("whole\n"u8);
             Eventually.Equal(expected.Length + 1, () => got.Count);
