@@ -15,8 +15,14 @@
         'Get-C10kConnection'
         'Get-C10kServer'
         'Get-C10kWorker'
+        'Restart-C10kServer'
+        'Resume-C10kServer'
+        'Set-C10kServer'
         'Start-C10kServer'
         'Stop-C10kServer'
+        'Suspend-C10kServer'
+        'Test-C10kServer'
+        'Wait-C10kServer'
     )
     FunctionsToExport    = @()
     VariablesToExport    = @()

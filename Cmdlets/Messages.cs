@@ -1,8 +1,16 @@
+using System.Globalization;
+
 namespace C10kServer;
 
 /// <summary>What is said in more than one place.</summary>
 internal static class Messages
 {
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
+
+    internal static string Connections(int count) => count == 1 ? "1 connection" : string.Create(Invariant, $"{count} connections");
+
+    internal static string Seconds(TimeSpan duration) => string.Create(Invariant, $"{duration.TotalSeconds:0.###} s");
+
     internal static string WorkerSilent(Server server, int worker) =>
         $"Worker {worker} of {server.Name} did not answer within {Server.AnswerTimeout.TotalSeconds:0} s, so its connections are " +
         $"missing here. A handler that blocks is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'.";

@@ -64,6 +64,23 @@ internal static class ServerRegistry
         }
     }
 
+    /// <summary>Takes back a server that was stopped. False: its name is in use.</summary>
+    internal static bool Return(Server server)
+    {
+        lock (Gate)
+        {
+            if (!Names.Add(server.Name))
+            {
+                return false;
+            }
+
+            Servers.Add(server.Id, server);
+            return true;
+        }
+    }
+
+    internal static bool Contains(Server server) => Find(server.Id) == server;
+
     internal static void Remove(Server server)
     {
         lock (Gate)

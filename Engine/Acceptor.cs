@@ -47,7 +47,7 @@ internal sealed unsafe class Acceptor : IDisposable
 
     // Since they were last logged.
     private long _errors;
-    private bool _drained;
+    private volatile bool _drained;
 
     /// <param name="server">Whose limits hold.</param>
     /// <param name="epoll">Where the sockets are registered.</param>
@@ -55,6 +55,9 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <param name="take">Takes an accepted descriptor, as an Adopt command. False: it does not, and it is still the acceptor's.</param>
     internal Acceptor(Server server, Epoll epoll, Counters counters, Func<Command, bool> take) =>
         (_server, _epoll, _counters, _take) = (server, epoll, counters, take);
+
+    /// <summary>From any thread: there is nothing left that it could accept.</summary>
+    internal bool IsDrained => _drained;
 
     private bool IsAccepting => _server.Intake == Intake.Open && _pausedUntil == 0;
 

@@ -47,4 +47,7 @@ public enum CloseReason
 
     /// <summary>The network failed: unreachable, keep-alive timed out, or another error of the socket.</summary>
     NetworkError,
+
+    /// <summary>The handler took longer with a message than it may.</summary>
+    HandlerTimeout,
 }

@@ -6,7 +6,9 @@ public sealed partial class Connection
     /// <summary>Runs callbacks that are due, within the budget. True when more are: then it stays in the ready list.</summary>
     internal bool RunCallbacks()
     {
-        for (int i = 0; i < CallbacksPerTurn; i++)
+        // Bytes too, since a callback may write as much as the socket takes: a stream to a fast reader is a chain of those.
+        long sendUpTo = BytesSent + SendBytesPerTurn;
+        for (int i = 0; i < CallbacksPerTurn && BytesSent < sendUpTo; i++)
         {
             try
             {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
@@ -41,6 +42,56 @@ public sealed partial class Connection
         }
 
         return true;
+    }
+
+    /// <summary>What handler threads have sent and wished since last time.</summary>
+    internal void Deliver(Session session)
+    {
+        SessionWish wishes = session.TakeOutput(out byte[]? output, out int length);
+        if (output is not null)
+        {
+            Write(output.AsSpan(0, length));
+            ArrayPool<byte>.Shared.Return(output);
+        }
+
+        if (_state == ConnectionState.Closed)
+        {
+            return;
+        }
+
+        if ((wishes & SessionWish.Resume) != 0)
+        {
+            Resume(Flags.PausedBySession);
+        }
+
+        if ((wishes & SessionWish.Ends) != 0)
+        {
+            End(wishes);
+        }
+    }
+
+    private void End(SessionWish wishes)
+    {
+        if ((wishes & SessionWish.Overflow) != 0)
+        {
+            Abort(CloseReason.SendQueueFull);
+        }
+        else if ((wishes & SessionWish.Abort) != 0)
+        {
+            Abort(CloseReason.Aborted);
+        }
+        else if ((wishes & SessionWish.TimeOut) != 0)
+        {
+            BeginClose(CloseReason.HandlerTimeout);
+        }
+        else if ((wishes & SessionWish.Fail) != 0)
+        {
+            BeginClose(CloseReason.HandlerError);
+        }
+        else
+        {
+            Close();
+        }
     }
 
     /// <summary>Returns the bytes that the socket has taken.</summary>
@@ -104,7 +155,7 @@ public sealed partial class Connection
     private void Flush()
     {
         SendQueue output = _output!;
-        int budget = FlushBytesPerTurn;
+        int budget = SendBytesPerTurn;
         while (output.Length > 0 && budget > 0)
         {
             ReadOnlySpan<byte> head = output.Head;

@@ -15,7 +15,7 @@ public sealed partial class Connection : ITimed
     // A turn's budget for one connection; then the next one has its turn (pitfall 29). What is left shows again at the next wait,
     // as epoll is level-triggered.
     private const int ReceivesPerTurn = 4;
-    private const int FlushBytesPerTurn = 256 * 1024;
+    private const int SendBytesPerTurn = 256 * 1024;
     private const int CallbacksPerTurn = 64;
 
     private readonly ConnectionHandler _handler;
@@ -49,14 +49,15 @@ public sealed partial class Connection : ITimed
     }
 
     [Flags]
-    private enum Flags : ushort
+    private enum Flags
     {
         None = 0,
         PausedByHandler = 1 << 0,
         PausedByBackpressure = 1 << 1,
         PausedByAdmin = 1 << 12,
         CountedByAddress = 1 << 13,
-        Paused = PausedByHandler | PausedByBackpressure | PausedByAdmin,
+        PausedBySession = 1 << 15,
+        Paused = PausedByHandler | PausedByBackpressure | PausedByAdmin | PausedBySession,
 
         /// <summary>recv has returned 0.</summary>
         PeerEnded = 1 << 2,
@@ -73,6 +74,9 @@ public sealed partial class Connection : ITimed
 
         /// <summary>The buffered input may hold whole messages whose turn has not come: nothing is received before they are through.</summary>
         InputDue = 1 << 14,
+
+        /// <summary>Detached from one worker, and not attached to the next yet.</summary>
+        InTransit = 1 << 16,
 
         /// <summary>shutdown(SHUT_WR) is done.</summary>
         WriteShut = 1 << 6,
@@ -113,6 +117,12 @@ public sealed partial class Connection : ITimed
     public bool ReadPaused => (_flags & Flags.Paused) != 0;
 
     internal int Fd { get; }
+
+    /// <summary>Its owner. From any thread; it may change the moment after, see <see cref="IsInTransit"/>.</summary>
+    internal Worker Worker => Volatile.Read(ref _worker);
+
+    /// <summary>On its way to the worker that is its owner already.</summary>
+    internal bool IsInTransit => (_flags & Flags.InTransit) != 0;
 
     internal int Slot { get; set; }
 
@@ -282,6 +292,9 @@ public sealed partial class Connection : ITimed
 
     internal void ResumeByAdmin() => Resume(Flags.PausedByAdmin);
 
+    /// <summary>Handler threads have as much of it as they may.</summary>
+    internal void PauseBySession() => Pause(Flags.PausedBySession);
+
     /// <summary>The options have changed: what was reckoned with the old ones is reckoned again.</summary>
     internal void Reconfigure()
     {
@@ -299,10 +312,12 @@ public sealed partial class Connection : ITimed
     {
         Debug.Assert(_state != ConnectionState.Closed, "a closed connection stays to be reaped");
         _worker.Timers.Cancel(this);
-        _flags &= ~(Flags.InReadyList | Flags.InSyncList);
+        _flags = (_flags & ~(Flags.InReadyList | Flags.InSyncList)) | Flags.InTransit;
         byte[] output = _output?.TakeAll() ?? [];
         _output = null;
-        _worker = newWorker;
+
+        // Last: who sees the new worker sees that it is on its way.
+        Volatile.Write(ref _worker, newWorker);
         return new Migrant(this, output);
     }
 
@@ -318,6 +333,7 @@ public sealed partial class Connection : ITimed
             _output.Append(output);
         }
 
+        _flags &= ~Flags.InTransit;
         Interest = WantedInterest();
         int errno = epoll.Add(Fd, Interest, ConnectionTable.Token(this));
         ScheduleDeadline();
@@ -404,7 +420,7 @@ public sealed partial class Connection : ITimed
         MessagesReceived = MessagesReceived,
         SendQueue = SendQueue,
         ReadPaused = ReadPaused,
-        Tag = Tag,
+        Tag = Tag is Session session ? session.Tag : Tag,
         Tcp = tcp ? TcpInfo.Read(Fd) : null,
     };
 

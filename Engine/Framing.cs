@@ -97,7 +97,7 @@ public sealed class Framing
         ArgumentNullException.ThrowIfNull(to);
         if (Kind == FramingKind.Length)
         {
-            WriteLength(message.Length, to);
+            WriteHeader(message.Length, to);
         }
 
         to.Write(message);
@@ -107,10 +107,11 @@ public sealed class Framing
         }
     }
 
-    /// <summary>Writes the number that stands before a message of <paramref name="length"/> bytes.</summary>
+    /// <summary>Length: writes the number that stands before a message of <paramref name="length"/> bytes.</summary>
     /// <exception cref="ArgumentException">It does not fit.</exception>
-    private void WriteLength(int length, IBufferWriter<byte> to)
+    public void WriteHeader(int length, IBufferWriter<byte> to)
     {
+        ArgumentNullException.ThrowIfNull(to);
         if (Size < 4 && length >= 1 << (8 * Size))
         {
             throw new ArgumentException($"A message of {length} bytes is too long for a length of {Size} byte{(Size == 1 ? "" : "s")}.");

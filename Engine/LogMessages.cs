@@ -45,4 +45,16 @@ internal static partial class LogMessages
 
     [LoggerMessage(32, LogLevel.Warning, "{Server}: worker {Worker} was held up for {Milliseconds} ms by a handler.")]
     internal static partial void WorkerStalled(this ILogger log, string server, int worker, long milliseconds);
+
+    [LoggerMessage(33, LogLevel.Warning, "{Server}: the handler of connection {Id} met an error and went on.")]
+    internal static partial void HandlerErrorReported(this ILogger log, string server, long id, Exception exception);
+
+    [LoggerMessage(34, LogLevel.Warning, "{Server}: the handler of connection {Id} took longer than {Seconds} s; it was stopped, and the connection closed.")]
+    internal static partial void HandlerTimedOut(this ILogger log, string server, long id, double seconds);
+
+    [LoggerMessage(EventId = 35, Message = "{Server}: connection {Id}: {Message}")]
+    internal static partial void HandlerSaid(this ILogger log, LogLevel level, string server, long id, string message);
+
+    [LoggerMessage(EventId = 36, Message = "{Server}: {Message}")]
+    internal static partial void Reported(this ILogger log, LogLevel level, string server, string message);
 }

@@ -17,6 +17,9 @@ internal enum CommandKind
     /// <summary>Makes the next portion of rows, for a <see cref="ConnectionWalk"/>.</summary>
     Walk,
 
+    /// <summary>Sends what a handler thread has put into a <see cref="Session"/>, and does what it wishes.</summary>
+    Deliver,
+
     /// <summary>Reads the server's options again.</summary>
     Configure,
 
@@ -30,7 +33,7 @@ internal enum CommandKind
 /// <param name="Kind">What to do.</param>
 /// <param name="Fd">Adopt: the descriptor, owned by the command until a worker has taken it.</param>
 /// <param name="Remote">Adopt: the peer's address.</param>
-/// <param name="Subject">Adopt: the listening socket. TakeOver: the migrant. Act, Walk: the request.</param>
+/// <param name="Subject">Adopt: the listening socket. TakeOver: the migrant. Act, Walk: the request. Deliver: the session.</param>
 /// <param name="Number">Walk: the slot to go on from. Stop: 1 for resets.</param>
 internal readonly record struct Command(CommandKind Kind, int Fd = -1, SockAddr Remote = default, object? Subject = null, int Number = 0);
 
@@ -47,6 +50,7 @@ internal sealed class Mailbox : IDisposable
     private Queue<Command> _posted = new();
     private Queue<Command> _taken = new();
     private bool _signalled;
+    private bool _waiting;
     private bool _closed;
 
     /// <summary>Commands that wait. From any thread; those being worked off in this turn are not counted.</summary>
@@ -64,8 +68,13 @@ internal sealed class Mailbox : IDisposable
     /// <summary>For the consumer to register, edge-triggered: then the counter need not be read.</summary>
     internal int EventFdNumber => _eventFd.Fd;
 
+    /// <summary>Whether commands wait; a look, on the consumer's thread.</summary>
+    internal bool HasPosts => Volatile.Read(ref _waiting);
+
     /// <summary>From any thread. False when the worker is over: the command was not taken, and what it owns is still the caller's.</summary>
-    internal bool Post(in Command command)
+    /// <param name="command">The command.</param>
+    /// <param name="wake">Whether the consumer is woken for it. Otherwise the caller calls <see cref="Wake"/> soon.</param>
+    internal bool Post(in Command command, bool wake = true)
     {
         lock (_lock)
         {
@@ -75,7 +84,8 @@ internal sealed class Mailbox : IDisposable
             }
 
             _posted.Enqueue(command);
-            if (_signalled)
+            _waiting = true;
+            if (!wake || _signalled)
             {
                 return true;
             }
@@ -83,16 +93,24 @@ internal sealed class Mailbox : IDisposable
             _signalled = true;
         }
 
-        try
+        Signal();
+        return true;
+    }
+
+    /// <summary>From any thread: wakes the consumer for what was posted without, if it has not seen it by itself.</summary>
+    internal void Wake()
+    {
+        lock (_lock)
         {
-            EventFd.Signal(_eventFd);
-        }
-        catch (ObjectDisposedException)
-        {
-            // The worker ended between the lock and here; it took the command from the queue when it closed it.
+            if (_signalled || !_waiting || _closed)
+            {
+                return;
+            }
+
+            _signalled = true;
         }
 
-        return true;
+        Signal();
     }
 
     /// <summary>On the consumer's thread. False when nothing waits: then the next post signals again.</summary>
@@ -102,7 +120,7 @@ internal sealed class Mailbox : IDisposable
         {
             lock (_lock)
             {
-                _signalled = false;
+                _signalled = _waiting = false;
                 (_posted, _taken) = (_taken, _posted);
             }
         }
@@ -120,4 +138,16 @@ internal sealed class Mailbox : IDisposable
     }
 
     public void Dispose() => _eventFd.Dispose();
+
+    private void Signal()
+    {
+        try
+        {
+            EventFd.Signal(_eventFd);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The worker ended between the lock and here; it took the command from the queue when it closed it.
+        }
+    }
 }

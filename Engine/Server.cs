@@ -63,6 +63,19 @@ public sealed class Server : IDisposable
         }
     }
 
+    /// <summary>
+    /// After <see cref="BeginDrain"/>: what was in the kernel's queue is accepted, and every connection is over. The count alone does not
+    /// say so, as it may be 0 before the acceptors have had their turn.
+    /// </summary>
+    public bool IsDrained =>
+        _state == ServerState.Draining
+        && _listener!.Acceptor.IsDrained
+        && Workers.Current.All(static worker => worker.Acceptor.IsDrained)
+        && ConnectionCount == 0;
+
+    /// <summary>The Id that was last given to a connection, of any server of the process: those of later ones are higher.</summary>
+    public static long LastConnectionId => Worker.LastConnectionId;
+
     /// <summary>The most connections that were open at a time.</summary>
     public int PeakConnectionCount => Volatile.Read(ref _peak);
 
@@ -87,8 +100,11 @@ public sealed class Server : IDisposable
     /// <summary>Calls of OnReceived, and read requests served.</summary>
     public long MessagesReceived => Sum(static counters => Volatile.Read(ref counters.MessagesReceived));
 
-    /// <summary>Exceptions that handlers threw.</summary>
-    public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors));
+    /// <summary>Exceptions that handlers threw, and errors that they reported.</summary>
+    public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors)) + (Options.Sessions?.HandlerErrors ?? 0);
+
+    /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
+    public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
 
     /// <summary>The last failure, of a handler or of the server itself.</summary>
     public string? LastError => _lastError;
@@ -180,11 +196,7 @@ public sealed class Server : IDisposable
     /// <exception cref="InvalidOperationException">The caller is one of the engine's own threads, which cannot wait for itself.</exception>
     public void Stop(bool reset = false)
     {
-        if (_listener is { IsCurrent: true } || Workers.IsCurrentThread())
-        {
-            throw new InvalidOperationException("A server cannot be stopped from a handler: its thread would wait for itself.");
-        }
-
+        RefuseOwnThread();
         lock (_lifecycle)
         {
             if (_state == ServerState.Created)
@@ -224,6 +236,19 @@ public sealed class Server : IDisposable
 
     /// <summary>Stops it.</summary>
     public void Dispose() => Stop();
+
+    /// <summary>For who is about to wait for the engine's threads.</summary>
+    /// <exception cref="InvalidOperationException">The caller is one of them, which cannot wait for itself.</exception>
+    public void RefuseOwnThread()
+    {
+        if (_listener is { IsCurrent: true } || Workers.IsCurrentThread())
+        {
+            throw new InvalidOperationException("A server cannot be stopped or changed from a handler: its thread would wait for itself.");
+        }
+    }
+
+    /// <summary>Adds to the server's log, for what runs beside the engine.</summary>
+    public void Report(EventLevel level, string message) => Log.Reported((Microsoft.Extensions.Logging.LogLevel)level, Options.Name, message);
 
     /// <summary>A look at the workers.</summary>
     public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
@@ -301,7 +326,7 @@ public sealed class Server : IDisposable
 
     /// <summary>
     /// Stops listening, once what is in the kernel's queue is accepted; connections may finish. Who drains watches
-    /// <see cref="ConnectionCount"/>, and stops the server when that is 0 or its patience is at an end.
+    /// <see cref="IsDrained"/>, and stops the server when that is so or its patience is at an end.
     /// </summary>
     /// <exception cref="InvalidOperationException">It is neither running nor suspended nor draining.</exception>
     public void BeginDrain()
@@ -322,9 +347,13 @@ public sealed class Server : IDisposable
     public bool WaitUntilDrained(TimeSpan timeout, IProgress<int>? progress, CancellationToken cancel)
     {
         long deadline = Clock.Add(Clock.Now, Clock.ToMilliseconds(timeout));
-        while (ConnectionCount is > 0 and var left)
+        while (!IsDrained && _state is not (ServerState.Stopped or ServerState.Faulted))
         {
-            progress?.Report(left);
+            if (ConnectionCount is > 0 and var left)
+            {
+                progress?.Report(left);
+            }
+
             if (Clock.Now >= deadline)
             {
                 return false;
@@ -350,11 +379,7 @@ public sealed class Server : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        if (Workers.IsCurrentThread())
-        {
-            throw new InvalidOperationException("A server cannot be changed from a handler: its thread would wait for itself.");
-        }
-
+        RefuseOwnThread();
         lock (_lifecycle)
         {
             Require(ServerState.Running, ServerState.Suspended, ServerState.Draining);
@@ -383,11 +408,25 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>From a worker's thread.</summary>
+    /// <summary>From a worker's thread, or a handler thread.</summary>
     internal void OnHandlerError(Connection connection, Exception exception)
     {
         _lastError = exception.Message;
         Log.HandlerFailed(Options.Name, connection.Id, exception);
+    }
+
+    /// <summary>From a handler thread.</summary>
+    internal void OnHandlerErrorReported(Connection connection, Exception exception)
+    {
+        _lastError = exception.Message;
+        Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+    }
+
+    /// <summary>From the thread that watches over handler threads.</summary>
+    internal void OnHandlerTimeout(Connection connection, TimeSpan after)
+    {
+        _lastError = $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s";
+        Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
     }
 
     /// <summary>From a worker's thread.</summary>

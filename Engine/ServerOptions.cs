@@ -103,8 +103,18 @@ public sealed record ServerOptions
     /// <summary>Where the engine's events go.</summary>
     public EventLog Log { get; init; } = new();
 
+    /// <summary>Where messages go that are for handler threads instead of a handler on the worker, see <see cref="UseSessions"/>.</summary>
+    public SessionScheduler? Sessions { get; private init; }
+
     /// <summary>Called by a worker for each connection; may give the same handler to all where that keeps no state.</summary>
     public required Func<ConnectionHandler> HandlerFactory { get; init; }
+
+    /// <summary>The same options for a server whose messages go to handler threads. A scheduler serves one server.</summary>
+    public ServerOptions UseSessions(SessionScheduler sessions)
+    {
+        ArgumentNullException.ThrowIfNull(sessions);
+        return this with { Sessions = sessions, HandlerFactory = sessions.HandlerFactory };
+    }
 
     /// <exception cref="ArgumentException">An option is out of its range; ParamName is the option.</exception>
     public void Validate()

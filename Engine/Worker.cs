@@ -73,6 +73,7 @@ internal sealed unsafe class Worker : IDisposable
         Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
         _epoll = new Epoll(EventsPerTurn);
         Acceptor = new Acceptor(server, _epoll, Counters, AdoptOwn);
+        Gate = Options.Sessions is { } sessions ? new SessionGate(sessions) : null;
         try
         {
             _mailbox = new Mailbox();
@@ -127,7 +128,15 @@ internal sealed unsafe class Worker : IDisposable
 
     internal Counters Counters { get; } = new();
 
+    internal Server Server => _server;
+
+    /// <summary>To the handler threads, where the server has them.</summary>
+    internal SessionGate? Gate { get; }
+
     /// <summary>Has sockets with ReusePort alone.</summary>
+    /// <summary>Of all servers; from any thread.</summary>
+    internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
+
     internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>
@@ -142,7 +151,10 @@ internal sealed unsafe class Worker : IDisposable
     internal void Start() => _thread.Start();
 
     /// <summary>From any thread. False when the worker is over; what the command owns is the caller's then.</summary>
-    internal bool Post(in Command command) => _mailbox.Post(command);
+    internal bool Post(in Command command, bool wake = true) => _mailbox.Post(command, wake);
+
+    /// <summary>From any thread: for what was posted without a wake-up.</summary>
+    internal void Wake() => _mailbox.Wake();
 
     /// <summary>From any thread but an engine thread. False when the thread did not end in time: a handler blocks it.</summary>
     internal bool Join(TimeSpan timeout) => (_thread.ThreadState & System.Threading.ThreadState.Unstarted) != 0 || _thread.Join(timeout);
@@ -226,6 +238,7 @@ internal sealed unsafe class Worker : IDisposable
         ReadMailbox();
         Timers.Advance(Now);
         RunCallbacks();
+        Gate?.Publish(Now);
         SyncInterest();
         Reap();
         if (_retiring)
@@ -256,15 +269,18 @@ internal sealed unsafe class Worker : IDisposable
 
         Counters.Wakeups++;
         Counters.Events += n;
+        _mailboxPending |= Gate is not null && Gate.LookAround(_mailbox.HasPosts, Now);
         return n;
     }
 
     private int Timeout(long now)
     {
-        int timer = Timers.Timeout(now);
-        int pause = Acceptor.Timeout(now);
-        return timer < 0 ? pause : pause < 0 ? timer : Math.Min(timer, pause);
+        int timeout = Earlier(Timers.Timeout(now), Acceptor.Timeout(now));
+        return Gate is { IsOwed: true } ? Earlier(timeout, Gate.Look) : timeout;
     }
+
+    // Negative is never.
+    private static int Earlier(int one, int other) => one < 0 ? other : other < 0 ? one : Math.Min(one, other);
 
     private void Dispatch(int n)
     {
@@ -321,6 +337,9 @@ internal sealed unsafe class Worker : IDisposable
                 break;
             case CommandKind.Walk:
                 Walk((ConnectionWalk)command.Subject!, command.Number);
+                break;
+            case CommandKind.Deliver:
+                Deliver(command);
                 break;
             case CommandKind.Configure:
                 Configure();
@@ -404,6 +423,20 @@ internal sealed unsafe class Worker : IDisposable
         Counters.Closed++;
     }
 
+    private void Deliver(in Command command)
+    {
+        var session = (Session)command.Subject!;
+        Worker owner = session.Connection.Worker;
+        if (owner != this || session.Connection.IsInTransit)
+        {
+            // It has moved, or is on its way here: behind the migrant. Where the owner is over, so is the connection.
+            owner.Post(command);
+            return;
+        }
+
+        session.Connection.Deliver(session);
+    }
+
     private void Act(ConnectionRequest request)
     {
         Connection? connection = _table.Find(request.Target.Id, request.Target.Slot);
@@ -461,6 +494,8 @@ internal sealed unsafe class Worker : IDisposable
             _ready = new Queue<Connection>(_ready.Where(other => other != connection));
         }
 
+        // What it has told is on its way before another worker can add to it.
+        Gate?.Publish(Now);
         Migrant migrant = connection.Detach(to);
         _server.Workers.OnMoveBegun();
         if (to.Post(new Command(CommandKind.TakeOver, Subject: migrant)))
@@ -637,6 +672,7 @@ internal sealed unsafe class Worker : IDisposable
             while (_table.Count > 0)
             {
                 RunCallbacks();
+                Gate?.Publish(Now);
                 Reap();
             }
         }
@@ -668,6 +704,9 @@ internal sealed unsafe class Worker : IDisposable
                 break;
             case CommandKind.Walk:
                 ((ConnectionWalk)command.Subject!).Finish(Id);
+                break;
+            case CommandKind.Deliver:
+                Deliver(command);
                 break;
             case CommandKind.Configure or CommandKind.Retire or CommandKind.Stop:
                 break;

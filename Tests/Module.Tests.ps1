@@ -236,6 +236,7 @@ Describe 'Parameter <Command> -<Parameter>' -ForEach $parameters {
 
 Describe 'Example of <Command>: <Title>' -ForEach $examples {
     BeforeAll {
+        if (-not (Get-Command Add-Type -ErrorAction Ignore)) { Import-Module "$PSScriptRoot/Host/AddType.psm1" }
         Get-C10kServer | Stop-C10kServer
     }
 

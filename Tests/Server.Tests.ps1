@@ -70,6 +70,27 @@ Describe 'Start-C10kServer' {
         Wait-Until { $server.Closed -eq 1 }
     }
 
+    It 'serves <Protocol>, which answers without being asked' -ForEach @(
+        @{ Protocol = 'Chargen'; Answer = '^ !"#\$%&''\(\)\*\+,-\./0123456789[^\r\n]{46}\r\n!"#' }
+        @{ Protocol = 'Daytime'; Answer = '^[A-Z]\w+day, [A-Z]\w+ \d+, \d{4} \d\d:\d\d:\d\d[+-]\d\d:\d\d\r\n$' }
+        @{ Protocol = 'Time'; Answer = '(?s)^.{4}$' }
+    ) {
+        $server = Start-C10kServer -Protocol $Protocol
+        $server.Protocol | Should -Be $Protocol
+        $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
+        try {
+            $client.ReceiveTimeout = 20000
+            $stream = $client.GetStream()
+            $client.Client.Shutdown('Send')
+            $text = [System.IO.StreamReader]::new($stream, [System.Text.Encoding]::Latin1).ReadToEnd()
+            $text.Substring(0, [Math]::Min($text.Length, 100)) | Should -Match $Answer
+        } finally {
+            $client.Dispose()
+        }
+
+        Wait-Until { $server.Closed -eq 1 }
+    }
+
     It 'refuses a port in use, and nothing is left of the second server' {
         $first = Start-C10kServer
         $ledger = Get-ProcessLedger

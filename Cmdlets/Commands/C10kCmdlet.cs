@@ -87,6 +87,12 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         return [];
     }
 
+    /// <summary>The servers of one record, each once: by names, by Ids, or as they are.</summary>
+    private protected IEnumerable<Server> FindServers(string[]? names, int[]? ids, Server[]? servers) =>
+        (names is not null ? names.SelectMany(FindServers)
+            : ids is not null ? ids.SelectMany(id => FindServers(id))
+            : servers ?? []).Distinct();
+
     /// <summary>What the -Server arguments mean, each once; without any, all servers.</summary>
     private protected IEnumerable<Target> FindTargets(ServerSelector[]? selectors)
     {
@@ -103,6 +109,29 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
             selector.Server is not null ? [selector.Server]
             : selector.Name is not null ? FindServers(selector.Name)
             : FindServers(selector.Id);
+    }
+
+    /// <summary>Does what only a server that runs can do. False: it does not, and the error is written.</summary>
+    /// <param name="server">The server.</param>
+    /// <param name="change">What to do.</param>
+    /// <param name="done">What the server is then.</param>
+    private protected bool TryChange(Server server, Action change, string done)
+    {
+        try
+        {
+            change();
+            return true;
+        }
+        catch (InvalidOperationException e)
+        {
+            string advice = server.State == ServerState.Draining
+                ? "It ends when its connections have; Restart-C10kServer starts it again at once."
+                : "Restart-C10kServer takes the server object, and starts it again.";
+            WriteError(new ErrorRecord(
+                new InvalidOperationException($"{server.Name} is {server.State}, and cannot be {done}. {advice}", e),
+                "InvalidServerState", ErrorCategory.InvalidOperation, server));
+            return false;
+        }
     }
 
     private protected void WriteNotFound(string errorId, string message, object target) =>

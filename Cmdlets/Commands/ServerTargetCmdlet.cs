@@ -1,53 +1,21 @@
 using System.Management.Automation;
-using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>A cmdlet that acts on servers: by name, by Id, or as objects. A target has to be given; none never means all.</summary>
-public abstract class ServerTargetCmdlet : C10kCmdlet
+/// <summary>A cmdlet that acts on servers, and writes nothing unless it is asked to.</summary>
+public abstract class ServerTargetCmdlet : ServerInputCmdlet
 {
-    private protected const string ByName = "Name";
-    private const string ById = "Id";
-    private const string ByObject = "InputObject";
-
-    /// <summary>The servers' names, with wildcards.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
-    [ValidateNotNullOrEmpty]
-    [SupportsWildcards]
-    [ArgumentCompleter(typeof(ServerNameCompleter))]
-    public string[]? Name { get; set; }
-
-    /// <summary>The servers' Ids.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = ById, ValueFromPipelineByPropertyName = true)]
-    [ValidateNotNullOrEmpty]
-    [ArgumentCompleter(typeof(ServerIdCompleter))]
-    public int[]? Id { get; set; }
-
-    /// <summary>The servers themselves.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
-    [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Server))]
-    public Server[]? InputObject { get; set; }
-
     /// <summary>Writes the server when the cmdlet is done with it.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
 
-    /// <summary>Acts on each target.</summary>
-    protected override void ProcessRecord()
+    /// <summary>Acts on a target.</summary>
+    /// <param name="server">The target.</param>
+    protected override void Take(Server server)
     {
-        IEnumerable<Server> targets = ParameterSetName switch
+        if (Act(server) && PassThru)
         {
-            ByName => Name!.SelectMany(FindServers),
-            ById => Id!.SelectMany(id => FindServers(id)),
-            _ => InputObject!,
-        };
-        foreach (Server server in targets.Distinct())
-        {
-            if (Act(server) && PassThru)
-            {
-                WriteObject(server);
-            }
+            WriteObject(server);
         }
     }
 

@@ -1,15 +1,19 @@
 using System.Management.Automation;
 using System.Net;
 using C10kServer.Parameters;
+using C10kServer.Scripting;
 using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
 /// <summary>Start-C10kServer: starts a server and hands it back once it listens.</summary>
-[Cmdlet(VerbsLifecycle.Start, "C10kServer", SupportsShouldProcess = true)]
+[Cmdlet(VerbsLifecycle.Start, "C10kServer", DefaultParameterSetName = BuiltInSet, SupportsShouldProcess = true)]
 [OutputType(typeof(Server))]
-public sealed class StartC10kServerCommand : C10kCmdlet
+public sealed partial class StartC10kServerCommand : C10kCmdlet
 {
+    private const string BuiltInSet = "BuiltIn";
+    private const string CompiledSet = "Compiled";
+
     /// <summary>The server's name.</summary>
     [Parameter(Position = 0)]
     [ServerName]
@@ -110,16 +114,24 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     public bool NoDelay { get; set; } = true;
 
     /// <summary>What the server speaks.</summary>
-    [Parameter]
+    [Parameter(ParameterSetName = BuiltInSet)]
     public BuiltInProtocol Protocol { get; set; }
+
+    /// <summary>A handler written in C#: an object for all connections, or a type of which each gets one.</summary>
+    /// <remarks>
+    /// Of any type to the shell, as the engine's types, which are in a load context of their own, would have to be there at import.
+    /// </remarks>
+    [Parameter(ParameterSetName = CompiledSet, Mandatory = true)]
+    public object Handler { get; set; } = null!;
 
     /// <summary>Starts the server.</summary>
     protected override void ProcessRecord()
     {
         RefuseWhatHasNoEffect();
+        HandlerSource handler = FindHandler();
         string? path = UnixPath is null ? null : Resolve(UnixPath);
         string where = string.Join(", ", Places(path));
-        if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {Protocol} server"))
+        if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {handler.Name} server"))
         {
             return;
         }
@@ -136,19 +148,26 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         bool started = false;
         try
         {
-            Server server = Start(reservation, path);
+            Server server = Start(reservation, path, handler);
             ServerRegistry.Add(server);
             started = true;
             WriteObject(server);
         }
         catch (Engine.ServerStartException e)
         {
-            (string id, ErrorCategory category) = Classify(e.Failure);
-            Fail(new ServerStartException(e.Message, e.Errno), id, category, where);
+            ThrowTerminatingError(EngineErrors.For(e, where));
+        }
+        catch (HandlerScriptException e)
+        {
+            Fail(e);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PipelineStoppedException();
         }
         catch (ArgumentException e) when (!started)
         {
-            Fail(new ArgumentException(Describe(e)), "InvalidArgument", ErrorCategory.InvalidArgument, null);
+            ThrowTerminatingError(EngineErrors.For(e, null));
         }
         finally
         {
@@ -156,6 +175,29 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             {
                 ServerRegistry.Release(reservation);
             }
+        }
+    }
+
+    private HandlerSource FindHandler()
+    {
+        if (ParameterSetName == BuiltInSet)
+        {
+            return HandlerSource.BuiltIn(Protocol);
+        }
+
+        if (ParameterSetName == ScriptSet)
+        {
+            return ScriptHandler();
+        }
+
+        try
+        {
+            return HandlerSource.Compiled(Argument.Unwrap(Handler)!);
+        }
+        catch (ArgumentException e)
+        {
+            Fail(new ArgumentException($"-{nameof(Handler)}: {e.Message}"), "InvalidHandler", ErrorCategory.InvalidArgument, Handler);
+            throw;
         }
     }
 
@@ -192,7 +234,7 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             : Port != 0 && addresses.Length == 0
                 ? "-Port needs an address: without one the server listens on -UnixPath or on the sockets of systemd alone. " +
                   "Give -Address too, 127.0.0.1 for this machine alone."
-            : null;
+            : ScriptProblem();
         if (problem is not null)
         {
             Fail(new ArgumentException(problem), "InvalidArgument", ErrorCategory.InvalidArgument, null);
@@ -227,34 +269,16 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         return sockets;
     }
 
-    private Server Start(ServerRegistry.Reservation reservation, string? path)
+    private Server Start(ServerRegistry.Reservation reservation, string? path, HandlerSource handler)
     {
-        Engine.ServerOptions options = Options(reservation.Name, path);
-        Engine.Server engine = new(options);
-        try
-        {
-            engine.Start();
-        }
-        catch
-        {
-            engine.Dispose();
-            throw;
-        }
-
-        return new Server(reservation.Id, reservation.Name, Protocol.ToString(), CurrentRunspace, engine);
+        Server server = new(reservation.Id, reservation.Name, handler, CurrentRunspace, Options(reservation.Name, path, handler));
+        server.Start(StopToken);
+        return server;
     }
 
-    private Engine.ServerOptions Options(string name, string? path)
+    private Engine.ServerOptions Options(string name, string? path, HandlerSource handler)
     {
-        Engine.ServerOptions defaults = new()
-        {
-            HandlerFactory = Protocol switch
-            {
-                BuiltInProtocol.Hello => Engine.Handlers.BuiltInHandlers.Hello,
-                BuiltInProtocol.Discard => Engine.Handlers.BuiltInHandlers.Discard,
-                _ => Engine.Handlers.BuiltInHandlers.Echo,
-            },
-        };
+        Engine.ServerOptions defaults = new() { HandlerFactory = handler.Factory };
         Engine.ServerOptions options = defaults with
         {
             Name = name,
@@ -278,6 +302,9 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             UserTimeout = IsGiven(nameof(UserTimeout)) ? UserTimeout : defaults.UserTimeout,
             HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : defaults.HighWaterMark,
             NoDelay = NoDelay,
+            Framing = handler.Code?.Framing ?? defaults.Framing,
+            MaxMessage = IsGiven(nameof(MaxMessage)) ? MaxMessage : defaults.MaxMessage,
+            MessageTimeout = MessageTimeout,
         };
         if (!SystemdSocket)
         {
@@ -290,30 +317,7 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         return options with { Inherited = TakeInherited() };
     }
 
-    private static (string Id, ErrorCategory Category) Classify(Engine.StartFailure failure) => failure switch
-    {
-        Engine.StartFailure.PortInUse => ("PortInUse", ErrorCategory.ResourceBusy),
-        Engine.StartFailure.PortAccessDenied => ("PortAccessDenied", ErrorCategory.PermissionDenied),
-        Engine.StartFailure.AddressNotAvailable => ("AddressNotAvailable", ErrorCategory.InvalidArgument),
-        Engine.StartFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
-        _ => ("StartFailed", ErrorCategory.OpenError),
-    };
-
-    /// <summary>The engine names its option; the user gave a parameter.</summary>
-    private static string Describe(ArgumentException e)
-    {
-        string parameter = e.ParamName switch
-        {
-            nameof(Engine.ServerOptions.Addresses) => nameof(Address),
-            nameof(Engine.ServerOptions.MaxConnections) => nameof(MaxConnection),
-            nameof(Engine.ServerOptions.MaxConnectionsPerAddress) => nameof(MaxConnectionPerAddress),
-            nameof(Engine.ServerOptions.KeepAliveTime) => nameof(KeepAlive),
-            null => "",
-            string option => option,
-        };
-        int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);
-        return parameter.Length == 0 || suffix < 0 ? e.Message : $"-{parameter}: {e.Message[..suffix]}";
-    }
+    private void Fail(HandlerScriptException e) => Fail(new InvalidOperationException(e.Message, e.InnerException), e.Id, e.Category, null);
 
     private void Fail(Exception exception, string id, ErrorCategory category, object? target) =>
         ThrowTerminatingError(new ErrorRecord(exception, id, category, target));

@@ -2,27 +2,48 @@ using System.Management.Automation;
 
 namespace C10kServer.Commands;
 
-/// <summary>Stop-C10kServer: stops servers and closes their connections.</summary>
+/// <summary>Stop-C10kServer: stops servers and closes their connections, at once or when these have finished.</summary>
 [Cmdlet(VerbsLifecycle.Stop, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
 [OutputType(typeof(void), typeof(Server))]
-public sealed class StopC10kServerCommand : ServerTargetCmdlet
+public sealed class StopC10kServerCommand : ServerEndCmdlet
 {
-    /// <summary>Connections are reset instead of finished.</summary>
+    /// <summary>Connections are reset instead of finished; with -Drain, those that are left at the timeout.</summary>
     [Parameter]
     public SwitchParameter Force { get; set; }
 
-    /// <summary>Stops a server. One that is stopped already stays so.</summary>
-    /// <param name="server">The target.</param>
-    /// <returns>False when it was not done.</returns>
-    protected override bool Act(Server server)
+    /// <inheritdoc/>
+    protected override bool MayEnd(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);
-        if (!ShouldProcess($"{server}, {server.ConnectionCount} connections", Force ? "Stop and reset connections" : "Stop"))
-        {
-            return false;
-        }
+        string action = Drain ? $"Drain for up to {Messages.Seconds(Timeout)}, then stop" : Force ? "Stop and reset connections" : "Stop";
+        return ShouldProcess($"{server}, {Messages.Connections(server.ConnectionCount)}", action);
+    }
 
+    /// <summary>Stops a server. One that is stopped already stays so.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>True.</returns>
+    protected override bool End(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
         server.Stop(Force);
         return true;
+    }
+
+    /// <inheritdoc/>
+    protected override bool EndUndrained(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        if (Force)
+        {
+            return End(server);
+        }
+
+        WriteError(new ErrorRecord(
+            new TimeoutException(
+                $"{server.Name} has {Messages.Connections(server.ConnectionCount)} left after {Messages.Seconds(Timeout)}, and goes on " +
+                $"draining. Stop-C10kServer '{server.Name}' -Drain waits again, and without -Drain it ends them; -Force with -Drain would " +
+                "have reset them now."),
+            "DrainTimeout", ErrorCategory.OperationTimeout, server));
+        return false;
     }
 }

@@ -11,4 +11,13 @@ public enum BuiltInProtocol
 
     /// <summary>What comes in is thrown away (RFC 863).</summary>
     Discard,
+
+    /// <summary>A pattern of printable characters is sent without end (RFC 864).</summary>
+    Chargen,
+
+    /// <summary>The local date and time is sent as a line of text, then the connection is closed (RFC 867).</summary>
+    Daytime,
+
+    /// <summary>The seconds since 1900 are sent as a number of four bytes, then the connection is closed (RFC 868).</summary>
+    Time,
 }

@@ -27,7 +27,8 @@ internal sealed class BusyMeter
                     return last.Percent;
                 }
 
-                used = cpuTime - last.CpuTime;
+                // Less than before is another thread's: one that began since then.
+                used = cpuTime >= last.CpuTime ? cpuTime - last.CpuTime : cpuTime;
             }
 
             double percent = elapsed <= TimeSpan.Zero ? 0 : Math.Round(Math.Clamp(used / elapsed * 100, 0, 100), 1);

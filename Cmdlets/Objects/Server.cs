@@ -1,4 +1,5 @@
 using System.Net;
+using C10kServer.Scripting;
 
 namespace C10kServer;
 
@@ -9,16 +10,24 @@ public sealed class Server : IDisposable
     /// <summary>A worker answers between two turns of its loop; one that takes longer than this is stuck.</summary>
     internal static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
-    private readonly Engine.Server _engine;
+    private readonly HandlerSource _handler;
     private readonly BusyMeter _busy = new();
 
-    internal Server(int id, string name, string protocol, Guid runspace, Engine.Server engine)
+    // One operation on the server at a time. Looks at it need none: they take the engine as it is.
+    private readonly Lock _operation = new();
+
+    // Others after each restart.
+    private volatile Engine.Server _engine;
+    private HandlerPool? _pool;
+
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    internal Server(int id, string name, HandlerSource handler, Guid runspace, Engine.ServerOptions options)
     {
-        _engine = engine;
+        _handler = handler;
         Id = id;
         Name = name;
         Runspace = runspace;
-        Protocol = protocol;
+        _engine = MakeEngine(options);
     }
 
     /// <summary>The server's number, unique in the process and never used again.</summary>
@@ -30,8 +39,8 @@ public sealed class Server : IDisposable
     /// <summary>Where the server is in its life.</summary>
     public ServerState State => (ServerState)_engine.State;
 
-    /// <summary>What the server speaks.</summary>
-    public string Protocol { get; }
+    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
+    public string Protocol => _handler.Name;
 
     /// <summary>The first address that it listens on.</summary>
     public IPAddress? Address => (EndPoint as IPEndPoint)?.Address;
@@ -54,7 +63,7 @@ public sealed class Server : IDisposable
     /// <summary>The most connections that there were at a time.</summary>
     public int PeakConnectionCount => _engine.PeakConnectionCount;
 
-    /// <summary>The connections accepted since the start.</summary>
+    /// <summary>The connections accepted since the start. A restart begins all counters anew.</summary>
     public long Accepted => _engine.Accepted;
 
     /// <summary>The connections turned away because a limit was reached.</summary>
@@ -84,8 +93,11 @@ public sealed class Server : IDisposable
     /// <summary>The bytes sent a second, over the last second.</summary>
     public double SendRate => _engine.SendRate;
 
-    /// <summary>The exceptions that the handler threw; each closed its connection.</summary>
+    /// <summary>The exceptions that the handler threw, each of which closed its connection, and the errors that a script handler wrote.</summary>
     public long HandlerErrors => _engine.HandlerErrors;
+
+    /// <summary>The messages with which a script handler took longer than -HandlerTimeout; each closed its connection.</summary>
+    public long HandlerTimeouts => _engine.HandlerTimeouts;
 
     /// <summary>What went wrong last.</summary>
     public string? LastError => _engine.LastError;
@@ -97,15 +109,16 @@ public sealed class Server : IDisposable
     public TimeSpan Uptime => _engine.Uptime;
 
     /// <summary>What the server was started with, or was last told.</summary>
-    public ServerOptions Options => new(_engine.Options, Protocol);
+    public ServerOptions Options => new(_engine.Options, _handler);
 
     /// <summary>The worker threads, as they are now.</summary>
     public IReadOnlyList<Worker> Workers
     {
         get
         {
-            TimeSpan uptime = _engine.Uptime;
-            return [.. _engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
+            Engine.Server engine = _engine;
+            TimeSpan uptime = engine.Uptime;
+            return [.. engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
         }
     }
 
@@ -115,7 +128,16 @@ public sealed class Server : IDisposable
         [.. Fetch(new Engine.ConnectionFilter()).Select(info => new Connection(this, info))];
 
     /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>
-    internal Guid Runspace { get; }
+    internal Guid Runspace { get; private set; }
+
+    /// <summary>Stopped for good, and not between the two halves of a restart; or faulted.</summary>
+    internal bool IsOver => State == ServerState.Faulted || (State == ServerState.Stopped && !ServerRegistry.Contains(this));
+
+    /// <summary>After <see cref="BeginDrain"/>: no connection is left, and none is to come.</summary>
+    internal bool IsDrained => _engine.IsDrained;
+
+    /// <summary>Whether it listens on what systemd passed: closed once, that cannot be opened again.</summary>
+    internal bool HasInheritedSockets => _engine.Options.Inherited.Count > 0;
 
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
@@ -124,12 +146,122 @@ public sealed class Server : IDisposable
     /// <returns>For instance "C10k1 (127.0.0.1:8080)".</returns>
     public override string ToString() => EndPoint is null ? Name : $"{Name} ({EndPoint})";
 
+    /// <summary>Starts the server, once.</summary>
+    /// <exception cref="Engine.ServerStartException">Nothing is left behind.</exception>
+    /// <exception cref="HandlerScriptException">Its handler's runspaces cannot be made. Nothing is left behind.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left behind.</exception>
+    internal void Start(CancellationToken cancel)
+    {
+        lock (_operation)
+        {
+            StartEngine(cancel);
+        }
+    }
+
+    /// <summary>Something that belongs into the server's log.</summary>
+    internal void Log(Engine.EventLevel level, string message) => _engine.Report(level, message);
+
     /// <summary>Stops the server and frees its name. From any thread, any number of times.</summary>
     internal void Stop(bool reset)
     {
-        // In this order, so that a name that is free has its port free too.
-        _engine.Stop(reset);
-        ServerRegistry.Remove(this);
+        _engine.RefuseOwnThread();
+        lock (_operation)
+        {
+            // In this order, so that a name that is free has its port free too.
+            StopEngine(reset);
+            ServerRegistry.Remove(this);
+        }
+    }
+
+    /// <summary>
+    /// Starts the server again, where it was and with the same options and handler, and stops it first if it has not ended.
+    /// False: it had ended, and its name is another server's now.
+    /// </summary>
+    /// <param name="runspace">Whose it is then, if it was nobody's any more.</param>
+    /// <exception cref="Engine.ServerStartException">It is stopped, and its name is free.</exception>
+    /// <exception cref="HandlerScriptException">As before.</exception>
+    internal bool Restart(Guid runspace)
+    {
+        _engine.RefuseOwnThread();
+        lock (_operation)
+        {
+            if (!ServerRegistry.Contains(this))
+            {
+                if (!ServerRegistry.Return(this))
+                {
+                    return false;
+                }
+
+                Runspace = runspace;
+            }
+
+            bool started = false;
+            try
+            {
+                StopEngine(reset: false);
+                Engine.ServerOptions options = _engine.Options;
+
+                // The port that the kernel chose, where it was left the choice: clients know that one.
+                _engine = MakeEngine(options.Addresses.Count > 0 ? options with { Port = _engine.Port } : options);
+                StartEngine(CancellationToken.None);
+                started = true;
+            }
+            finally
+            {
+                if (!started)
+                {
+                    ServerRegistry.Remove(this);
+                }
+            }
+
+            return true;
+        }
+    }
+
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    internal void Suspend()
+    {
+        lock (_operation)
+        {
+            _engine.Suspend();
+        }
+    }
+
+    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    internal void Resume()
+    {
+        lock (_operation)
+        {
+            _engine.Resume();
+        }
+    }
+
+    /// <summary>The server listens no more, and its connections may finish. False: it is over.</summary>
+    internal bool BeginDrain()
+    {
+        lock (_operation)
+        {
+            if (State is ServerState.Stopped or ServerState.Faulted)
+            {
+                return false;
+            }
+
+            _engine.BeginDrain();
+            return true;
+        }
+    }
+
+    /// <summary>Changes options while the server runs. False: a worker that is to leave is held up.</summary>
+    /// <exception cref="ArgumentException">One is out of its range, or cannot be changed now.</exception>
+    /// <exception cref="Engine.ServerStartException">There are not enough descriptors; nothing has changed.</exception>
+    /// <exception cref="InvalidOperationException">The server is over.</exception>
+    internal bool Reconfigure(Func<Engine.ServerOptions, Engine.ServerOptions> change)
+    {
+        _engine.RefuseOwnThread();
+        lock (_operation)
+        {
+            return _engine.Reconfigure(change(_engine.Options));
+        }
     }
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
@@ -144,6 +276,35 @@ public sealed class Server : IDisposable
         CancellationToken cancel,
         out Engine.ConnectionInfo? after) =>
         _engine.TryAct(target, action, timeout, cancel, out after);
+
+    // In this order: connections that end are told to the handlers.
+    private void StopEngine(bool reset)
+    {
+        _engine.Stop(reset);
+        _pool?.Stop();
+    }
+
+    private void StartEngine(CancellationToken cancel)
+    {
+        // In this order: the first message finds its handler.
+        _pool?.Start(cancel);
+        try
+        {
+            _engine.Start();
+        }
+        catch
+        {
+            _engine.Dispose();
+            _pool?.Stop();
+            throw;
+        }
+    }
+
+    private Engine.Server MakeEngine(Engine.ServerOptions options)
+    {
+        _pool = _handler.MakePool(this);
+        return new Engine.Server(_pool is null ? options : options.UseSessions(_pool.Scheduler));
+    }
 
     private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionFilter filter)
     {

@@ -5,9 +5,10 @@ namespace C10kServer;
 /// <summary>What a server was started with. The names are those of Start-C10kServer's parameters.</summary>
 public sealed class ServerOptions
 {
-    internal ServerOptions(Engine.ServerOptions options, string protocol)
+    internal ServerOptions(Engine.ServerOptions options, HandlerSource handler)
     {
-        Protocol = protocol;
+        Protocol = handler.Name;
+        Handler = handler.Given;
         Address = [.. options.Addresses];
         UnixPath = options.UnixPath;
         UnixMode = options.UnixMode;
@@ -29,10 +30,25 @@ public sealed class ServerOptions
         HighWaterMark = options.HighWaterMark;
         MaxSendQueue = options.MaxSendQueue;
         NoDelay = options.NoDelay;
+        if (handler.Code is { } code)
+        {
+            ScriptBlock = code.OnMessage.ToString();
+            OnConnect = code.OnConnect?.ToString();
+            OnClose = code.OnClose?.ToString();
+            Framing = (Framing)code.Framing.Kind;
+            Encoding = code.AsBytes ? null : code.Encoding.WebName;
+            MaxMessage = options.MaxMessage;
+            MessageTimeout = options.MessageTimeout;
+            HandlerCount = code.ThreadCount;
+            HandlerTimeout = code.Timeout;
+        }
     }
 
-    /// <summary>What the server speaks.</summary>
+    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
     public string Protocol { get; }
+
+    /// <summary>The compiled handler, or its type; none for a built-in protocol.</summary>
+    public object? Handler { get; }
 
     /// <summary>The addresses to listen on; none where there is only a path, or what systemd passed.</summary>
     public IReadOnlyList<IPAddress> Address { get; }
@@ -96,6 +112,33 @@ public sealed class ServerOptions
 
     /// <summary>Whether small writes are sent at once.</summary>
     public bool NoDelay { get; }
+
+    /// <summary>The script that is called with each message; what follows is there for such a handler alone.</summary>
+    public string? ScriptBlock { get; }
+
+    /// <summary>The script that is called when a connection opens.</summary>
+    public string? OnConnect { get; }
+
+    /// <summary>The script that is called when a connection is over.</summary>
+    public string? OnClose { get; }
+
+    /// <summary>Where a message ends.</summary>
+    public Framing? Framing { get; }
+
+    /// <summary>How text is encoded; none where the handler gets bytes.</summary>
+    public string? Encoding { get; }
+
+    /// <summary>The most bytes that a message may have.</summary>
+    public int? MaxMessage { get; }
+
+    /// <summary>How long a message that has begun may take to be complete; zero is for ever.</summary>
+    public TimeSpan? MessageTimeout { get; }
+
+    /// <summary>The number of handler threads.</summary>
+    public int? HandlerCount { get; }
+
+    /// <summary>How long the handler may take with a message; zero is for ever.</summary>
+    public TimeSpan? HandlerTimeout { get; }
 
     /// <summary>The options that tell servers apart.</summary>
     /// <returns>For instance "Echo, 8 workers".</returns>

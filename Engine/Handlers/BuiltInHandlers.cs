@@ -6,6 +6,9 @@ public static class BuiltInHandlers
     private static readonly EchoHandler TheEcho = new();
     private static readonly HelloHandler TheHello = new();
     private static readonly DiscardHandler TheDiscard = new();
+    private static readonly ChargenHandler TheChargen = new();
+    private static readonly DaytimeHandler TheDaytime = new();
+    private static readonly TimeHandler TheTime = new();
 
     /// <summary>Sends back what it receives.</summary>
     public static Func<ConnectionHandler> Echo { get; } = static () => TheEcho;
@@ -15,4 +18,13 @@ public static class BuiltInHandlers
 
     /// <summary>Reads and answers nothing.</summary>
     public static Func<ConnectionHandler> Discard { get; } = static () => TheDiscard;
+
+    /// <summary>Sends a pattern of characters without end.</summary>
+    public static Func<ConnectionHandler> Chargen { get; } = static () => TheChargen;
+
+    /// <summary>Says the date and time as a line of text and closes.</summary>
+    public static Func<ConnectionHandler> Daytime { get; } = static () => TheDaytime;
+
+    /// <summary>Says the time as a number of four bytes and closes.</summary>
+    public static Func<ConnectionHandler> Time { get; } = static () => TheTime;
 }

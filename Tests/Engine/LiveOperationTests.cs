@@ -75,6 +75,31 @@ public class LiveOperationTests
         Assert.Equal(20, fixture.Server.Closed);
     }
 
+    [Theory]
+    [InlineData(DispatchMode.RoundRobin)]
+    [InlineData(DispatchMode.ReusePort)]
+    public void A_drain_is_not_over_before_those_who_wait_in_the_queue_are_served(DispatchMode dispatch)
+    {
+        using var fixture = new ServerFixture(new EchoHandler(), options => options with { Dispatch = dispatch });
+        fixture.Server.Suspend();
+        List<TestClient> clients = [.. Enumerable.Range(0, 20).Select(_ => fixture.Connect())];
+        for (int i = 0; i < clients.Count; i++)
+        {
+            clients[i].Send(Keyed.Bytes(i, 1000));
+            clients[i].EndSending();
+        }
+
+        Assert.Equal(0, fixture.Server.ConnectionCount);
+        fixture.Server.BeginDrain();
+        Assert.True(fixture.Server.WaitUntilDrained(Eventually.Patience, null, TestContext.Current.CancellationToken));
+        fixture.Server.Stop();
+        for (int i = 0; i < clients.Count; i++)
+        {
+            Keyed.Verify(i, clients[i].ReceiveToEnd());
+            clients[i].Dispose();
+        }
+    }
+
     [Fact]
     public void A_drain_ends_at_its_deadline_or_when_it_is_cancelled()
     {

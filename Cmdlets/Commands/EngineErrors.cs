@@ -1,0 +1,46 @@
+using System.Management.Automation;
+
+namespace C10kServer.Commands;
+
+/// <summary>The engine's exceptions as the shell's errors. Their Ids are the module's promise.</summary>
+internal static class EngineErrors
+{
+    internal static ErrorRecord For(Engine.ServerStartException e, object? target)
+    {
+        (string id, ErrorCategory category) = e.Failure switch
+        {
+            Engine.StartFailure.PortInUse => ("PortInUse", ErrorCategory.ResourceBusy),
+            Engine.StartFailure.PortAccessDenied => ("PortAccessDenied", ErrorCategory.PermissionDenied),
+            Engine.StartFailure.AddressNotAvailable => ("AddressNotAvailable", ErrorCategory.InvalidArgument),
+            Engine.StartFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
+            _ => ("StartFailed", ErrorCategory.OpenError),
+        };
+        return new ErrorRecord(new ServerStartException(e.Message, e.Errno), id, category, target);
+    }
+
+    /// <summary>For an option that the engine refuses.</summary>
+    internal static ErrorRecord For(ArgumentException e, object? target) =>
+        new(new ArgumentException(Describe(e)), "InvalidArgument", ErrorCategory.InvalidArgument, target);
+
+    /// <summary>The engine names its option; the user gave a parameter.</summary>
+    private static string Describe(ArgumentException e)
+    {
+        if (e is ArgumentOutOfRangeException { ParamName: nameof(Engine.ServerOptions.MaxSendQueue), ActualValue: int most })
+        {
+            // No parameter sets it: it is the mark above it that was put too high.
+            return $"-{nameof(Engine.ServerOptions.HighWaterMark)}: it may be {most} at most, the most that a connection may queue.";
+        }
+
+        string parameter = e.ParamName switch
+        {
+            nameof(Engine.ServerOptions.Addresses) => nameof(StartC10kServerCommand.Address),
+            nameof(Engine.ServerOptions.MaxConnections) => nameof(StartC10kServerCommand.MaxConnection),
+            nameof(Engine.ServerOptions.MaxConnectionsPerAddress) => nameof(StartC10kServerCommand.MaxConnectionPerAddress),
+            nameof(Engine.ServerOptions.KeepAliveTime) => nameof(StartC10kServerCommand.KeepAlive),
+            null => "",
+            string option => option,
+        };
+        int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);
+        return parameter.Length == 0 || suffix < 0 ? e.Message : $"-{parameter}: {e.Message[..suffix]}";
+    }
+}

@@ -1,0 +1,68 @@
+using System.Management.Automation;
+using C10kServer.Scripting;
+
+namespace C10kServer.Commands;
+
+/// <summary>Restart-C10kServer: ends servers and starts them again as they were: where they listened, with options and handler.</summary>
+[Cmdlet(VerbsLifecycle.Restart, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[OutputType(typeof(void), typeof(Server))]
+public sealed class RestartC10kServerCommand : ServerEndCmdlet
+{
+    /// <inheritdoc/>
+    protected override bool MayEnd(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        if (server.HasInheritedSockets)
+        {
+            WriteError(new ErrorRecord(
+                new NotSupportedException(
+                    $"{server.Name} listens on sockets that systemd passed. They are closed at a server's end and cannot be opened again, " +
+                    "so it was left as it is. Restart the unit instead: systemctl restart."),
+                "RestartUnsupported", ErrorCategory.InvalidOperation, server));
+            return false;
+        }
+
+        string action = Drain ? $"Drain for up to {Messages.Seconds(Timeout)}, then restart" : "Restart";
+        return ShouldProcess($"{server}, {Messages.Connections(server.ConnectionCount)}", action);
+    }
+
+    /// <inheritdoc/>
+    protected override bool End(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        try
+        {
+            if (server.Restart(CurrentRunspace))
+            {
+                return true;
+            }
+
+            WriteError(new ErrorRecord(
+                new InvalidOperationException(
+                    $"Another server is called '{server.Name}' since this one was stopped. Stop that one first: Stop-C10kServer '{server.Name}'."),
+                "NameInUse", ErrorCategory.ResourceExists, server));
+        }
+        catch (Engine.ServerStartException e)
+        {
+            WriteError(EngineErrors.For(e, server));
+        }
+        catch (HandlerScriptException e)
+        {
+            WriteError(new ErrorRecord(new InvalidOperationException(e.Message, e.InnerException), e.Id, e.Category, server));
+        }
+
+        return false;
+    }
+
+    /// <summary>A drain cannot be taken back, so what is left is closed: a server that neither serves nor ends would help nobody.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>Whether it was restarted.</returns>
+    protected override bool EndUndrained(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        int left = server.ConnectionCount;
+        bool restarted = End(server);
+        WriteWarning($"{server.Name} had {Messages.Connections(left)} left after {Messages.Seconds(Timeout)}: closed for the restart.");
+        return restarted;
+    }
+}

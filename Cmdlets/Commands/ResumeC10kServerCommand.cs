@@ -1,0 +1,18 @@
+using System.Management.Automation;
+
+namespace C10kServer.Commands;
+
+/// <summary>Resume-C10kServer: servers accept again, first those who wait in the kernel's queue.</summary>
+[Cmdlet(VerbsLifecycle.Resume, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[OutputType(typeof(void), typeof(Server))]
+public sealed class ResumeC10kServerCommand : ServerTargetCmdlet
+{
+    /// <summary>Resumes a server. One that runs already goes on.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>False when it was not done.</returns>
+    protected override bool Act(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        return ShouldProcess(server.ToString(), "Resume accepting") && TryChange(server, server.Resume, "resumed");
+    }
+}

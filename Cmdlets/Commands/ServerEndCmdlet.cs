@@ -1,0 +1,111 @@
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>A cmdlet that ends servers, and on demand lets their connections finish first: those of all servers at the same time.</summary>
+public abstract class ServerEndCmdlet : ServerTargetCmdlet
+{
+    private readonly List<Server> _draining = [];
+    private int _connections;
+
+    /// <summary>Lets the connections finish first.</summary>
+    [Parameter]
+    public SwitchParameter Drain { get; set; }
+
+    /// <summary>How long they may take, from when the last server has begun to drain.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <inheritdoc/>
+    protected override void BeginProcessing()
+    {
+        base.BeginProcessing();
+        if (IsGiven(nameof(Timeout)) && !Drain)
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new ArgumentException("-Timeout is how long a drain may take: give -Drain with it."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, null));
+        }
+    }
+
+    /// <summary>Ends a server, or begins to drain it.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>False when it was not done, or not yet.</returns>
+    protected override bool Act(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        if (_draining.Contains(server) || !MayEnd(server))
+        {
+            return false;
+        }
+
+        if (Drain && server.BeginDrain())
+        {
+            _draining.Add(server);
+            return false;
+        }
+
+        return End(server);
+    }
+
+    /// <summary>Waits for all that drain, and ends each when it is done.</summary>
+    protected override void EndProcessing()
+    {
+        if (_draining.Count == 0)
+        {
+            return;
+        }
+
+        _connections = Left();
+        Patience patience = new(this, "Draining", Timeout, StopToken);
+        do
+        {
+            foreach (Server server in _draining.Where(server => server.IsDrained || server.IsOver).ToArray())
+            {
+                _draining.Remove(server);
+                WriteEnded(server, End(server));
+            }
+        }
+        while (_draining.Count > 0 && patience.Wait(Describe));
+        patience.End();
+        foreach (Server server in _draining)
+        {
+            WriteEnded(server, EndUndrained(server));
+        }
+    }
+
+    /// <summary>Whether the server can be ended, and ShouldProcess has nothing against it.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>True when it may be.</returns>
+    protected abstract bool MayEnd(Server server);
+
+    /// <summary>Ends a server that has no connections left, or is not to wait for them.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>False when it was not done.</returns>
+    protected abstract bool End(Server server);
+
+    /// <summary>Does what is to be done about a server whose connections took too long.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>False when it was not ended.</returns>
+    protected abstract bool EndUndrained(Server server);
+
+    private int Left() => _draining.Sum(server => server.ConnectionCount);
+
+    private (string Status, int Percent) Describe()
+    {
+        int left = Left();
+        _connections = Math.Max(_connections, left);
+        string status = $"{Messages.Connections(left)} left of {string.Join(", ", _draining.Select(server => server.Name))}";
+        return (status, _connections == 0 ? 0 : 100 * (_connections - left) / _connections);
+    }
+
+    private void WriteEnded(Server server, bool ended)
+    {
+        if (ended && PassThru)
+        {
+            WriteObject(server);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>A cmdlet that is about servers: by name, by Id, or as objects. A target has to be given; none never means all.</summary>
+public abstract class ServerInputCmdlet : C10kCmdlet
+{
+    private protected const string ByName = "Name";
+    private const string ById = "Id";
+    private const string ByObject = "InputObject";
+
+    /// <summary>The servers' names, with wildcards.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public string[]? Name { get; set; }
+
+    /// <summary>The servers' Ids.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ById, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(ServerIdCompleter))]
+    public int[]? Id { get; set; }
+
+    /// <summary>The servers themselves.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
+    [ValidateNotNullOrEmpty]
+    [OwnKind(typeof(Server))]
+    public Server[]? InputObject { get; set; }
+
+    /// <summary>Takes each target.</summary>
+    protected override void ProcessRecord()
+    {
+        foreach (Server server in FindServers(Name, Id, InputObject))
+        {
+            Take(server);
+        }
+    }
+
+    /// <summary>Does what the cmdlet is for.</summary>
+    /// <param name="server">The target.</param>
+    protected abstract void Take(Server server);
+}

@@ -1,0 +1,130 @@
+using System.Globalization;
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>Set-C10kServer: changes the limits, timeouts and workers of servers while they run.</summary>
+[Cmdlet(VerbsCommon.Set, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[OutputType(typeof(void), typeof(Server))]
+public sealed class SetC10kServerCommand : ServerTargetCmdlet
+{
+    // What is no option, and so no reason to call the cmdlet.
+    private static readonly string[] Others = [nameof(Name), nameof(Id), nameof(InputObject), nameof(PassThru), "WhatIf", "Confirm"];
+
+    /// <summary>The number of worker threads.</summary>
+    [Parameter]
+    [Alias("Workers")]
+    public int WorkerCount { get; set; }
+
+    /// <summary>The most connections at a time.</summary>
+    [Parameter]
+    public int MaxConnection { get; set; }
+
+    /// <summary>The most connections of one remote address at a time.</summary>
+    [Parameter]
+    public int MaxConnectionPerAddress { get; set; }
+
+    /// <summary>The most connections accepted a second.</summary>
+    [Parameter]
+    public int AcceptRate { get; set; }
+
+    /// <summary>How new connections are dealt to the workers.</summary>
+    [Parameter]
+    public DispatchMode Dispatch { get; set; }
+
+    /// <summary>How long a connection may be idle.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan IdleTimeout { get; set; }
+
+    /// <summary>How long a connection's first message may take.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan HandshakeTimeout { get; set; }
+
+    /// <summary>How long the peer's end is awaited after this side has closed.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan LingerTimeout { get; set; }
+
+    /// <summary>How long a peer may take no output.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan WriteTimeout { get; set; }
+
+    /// <summary>The bytes of queued output above which a connection is not read.</summary>
+    [Parameter]
+    public int HighWaterMark { get; set; }
+
+    /// <inheritdoc/>
+    protected override void BeginProcessing()
+    {
+        base.BeginProcessing();
+        if (!Given().Any())
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new ArgumentException(
+                    "Nothing to set was given. Say what is to change: -WorkerCount, -MaxConnection, -IdleTimeout and others. " +
+                    "Get-Help Set-C10kServer has them all."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, null));
+        }
+    }
+
+    /// <summary>Changes what was given, all of it or nothing.</summary>
+    /// <param name="server">The target.</param>
+    /// <returns>False when it was not done.</returns>
+    protected override bool Act(Server server)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        if (!ShouldProcess(server.ToString(), $"Set {string.Join(", ", Given().Select(Show))}"))
+        {
+            return false;
+        }
+
+        try
+        {
+            return TryChange(server, () => Reconfigure(server), "changed");
+        }
+        catch (Engine.ServerStartException e)
+        {
+            WriteError(EngineErrors.For(e, server));
+        }
+        catch (ArgumentException e)
+        {
+            WriteError(EngineErrors.For(e, server));
+        }
+
+        return false;
+    }
+
+    private void Reconfigure(Server server)
+    {
+        if (!server.Reconfigure(Change))
+        {
+            WriteWarning(
+                $"A worker of {server.Name} that is to leave is held up by a handler, and leaves as soon as that returns. Until then its " +
+                $"connections stay with it: see Stalls of Get-C10kWorker '{server.Name}'.");
+        }
+    }
+
+    private Engine.ServerOptions Change(Engine.ServerOptions now) => now with
+    {
+        WorkerCount = IsGiven(nameof(WorkerCount)) ? WorkerCount : now.WorkerCount,
+        MaxConnections = IsGiven(nameof(MaxConnection)) ? MaxConnection : now.MaxConnections,
+        MaxConnectionsPerAddress = IsGiven(nameof(MaxConnectionPerAddress)) ? MaxConnectionPerAddress : now.MaxConnectionsPerAddress,
+        AcceptRate = IsGiven(nameof(AcceptRate)) ? AcceptRate : now.AcceptRate,
+        Dispatch = IsGiven(nameof(Dispatch)) ? (Engine.DispatchMode)Dispatch : now.Dispatch,
+        IdleTimeout = IsGiven(nameof(IdleTimeout)) ? IdleTimeout : now.IdleTimeout,
+        HandshakeTimeout = IsGiven(nameof(HandshakeTimeout)) ? HandshakeTimeout : now.HandshakeTimeout,
+        LingerTimeout = IsGiven(nameof(LingerTimeout)) ? LingerTimeout : now.LingerTimeout,
+        WriteTimeout = IsGiven(nameof(WriteTimeout)) ? WriteTimeout : now.WriteTimeout,
+        HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : now.HighWaterMark,
+    };
+
+    private IEnumerable<string> Given() =>
+        MyInvocation.BoundParameters.Keys.Where(name => !Others.Contains(name) && !CommonParameters.Contains(name));
+
+    private string Show(string parameter) =>
+        string.Create(CultureInfo.InvariantCulture, $"{parameter} {MyInvocation.BoundParameters[parameter]}");
+}

@@ -1,0 +1,213 @@
+using System.Management.Automation;
+using System.Management.Automation.Language;
+using System.Text;
+using C10kServer.Parameters;
+using C10kServer.Scripting;
+using Microsoft.PowerShell.Commands;
+
+namespace C10kServer.Commands;
+
+// The parameters of script handlers, and what becomes of them.
+public sealed partial class StartC10kServerCommand
+{
+    private const string ScriptSet = "Script";
+
+    // One that is held up holds up no other; more runspaces cost some 5 MB and 50 ms each.
+    private const int LeastDefaultHandlers = 2;
+    private const int MostDefaultHandlers = 4;
+
+    private static readonly TimeSpan DefaultHandlerTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>What is called with each message. What comes out of it is sent back.</summary>
+    [Parameter(ParameterSetName = ScriptSet, Mandatory = true)]
+    [ValidateNotNull]
+    public ScriptBlock ScriptBlock { get; set; } = null!;
+
+    /// <summary>What is called when a connection opens.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateNotNull]
+    public ScriptBlock? OnConnect { get; set; }
+
+    /// <summary>What is called when a connection is over.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateNotNull]
+    public ScriptBlock? OnClose { get; set; }
+
+    /// <summary>Where a message ends and the next one begins.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    public Framing Framing { get; set; }
+
+    /// <summary>What ends a message, with -Framing Delimiter: a string, or bytes.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateNotNullOrEmpty]
+    public object? Delimiter { get; set; }
+
+    /// <summary>The bytes of the number before a message, with -Framing Length.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateSet("1", "2", "4")]
+    public int LengthSize { get; set; } = 4;
+
+    /// <summary>The order of these bytes.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    public ByteOrder ByteOrder { get; set; }
+
+    /// <summary>The bytes of a message, with -Framing Fixed.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateRange(1, int.MaxValue)]
+    public int MessageSize { get; set; }
+
+    /// <summary>What ends the lines that are sent, with -Framing Line.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    public NewLine NewLine { get; set; }
+
+    /// <summary>How text is encoded on the wire.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [Encoding]
+    [ArgumentCompleter(typeof(EncodingCompleter))]
+    [ValidateNotNull]
+    public Encoding Encoding { get; set; } = EncodingAttribute.Utf8;
+
+    /// <summary>The handler gets byte arrays, not strings.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    public SwitchParameter AsByteStream { get; set; }
+
+    /// <summary>The most bytes that a message may have.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    public int MaxMessage { get; set; }
+
+    /// <summary>How long a message that has begun may take to be complete.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [Duration]
+    public TimeSpan MessageTimeout { get; set; }
+
+    /// <summary>The number of handler threads, each with a runspace of its own.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateRange(1, 256)]
+    public int HandlerCount { get; set; } = Math.Clamp(Environment.ProcessorCount, LeastDefaultHandlers, MostDefaultHandlers);
+
+    /// <summary>How long the handler may take with a message.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [Duration]
+    public TimeSpan HandlerTimeout { get; set; } = DefaultHandlerTimeout;
+
+    /// <summary>Modules for the handler's runspaces, by name or path.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [ValidateNotNullOrEmpty]
+    public string[] ImportModule { get; set; } = [];
+
+    /// <summary>Further arguments of the script blocks, after the connection and the message.</summary>
+    [Parameter(ParameterSetName = ScriptSet)]
+    [AllowNull]
+    [AllowEmptyCollection]
+    public object?[]? ArgumentList { get; set; }
+
+    /// <summary>As the refusal of what has no effect, for the Script set.</summary>
+    private string? ScriptProblem() =>
+        ParameterSetName != ScriptSet ? null
+        : Stray(nameof(Delimiter), Framing.Delimiter) ?? Stray(nameof(LengthSize), Framing.Length) ?? Stray(nameof(ByteOrder), Framing.Length)
+        ?? Stray(nameof(MessageSize), Framing.Fixed) ?? Stray(nameof(NewLine), Framing.Line)
+        ?? (IsGiven(nameof(MaxMessage)) && Framing == Framing.Raw
+                ? "-MaxMessage is for messages that have an end: give -Framing with it."
+            : IsGiven(nameof(MessageTimeout)) && Framing == Framing.Raw
+                ? "-MessageTimeout is for messages that have an end: give -Framing with it. -IdleTimeout closes who sends nothing."
+            : Framing == Framing.Delimiter && Delimiter is null
+                ? "-Framing Delimiter needs -Delimiter: the string or the bytes that end a message."
+            : Framing == Framing.Fixed && MessageSize == 0
+                ? "-Framing Fixed needs -MessageSize: the bytes of a message."
+            : Framing == Framing.Line && Encoding.GetByteCount("\n") != 1
+                ? $"-Framing Line looks for a byte, and a line feed in {Encoding.WebName} has {Encoding.GetByteCount("\n")}. Use -Framing Length, " +
+                  "or -Framing Raw."
+            : null);
+
+    private string? Stray(string parameter, Framing wanted) =>
+        IsGiven(parameter) && Framing != wanted ? $"-{parameter} is for -Framing {wanted}: give both, or neither." : null;
+
+    private HandlerSource ScriptHandler()
+    {
+        try
+        {
+            return HandlerSource.Script(ScriptCode());
+        }
+        catch (HandlerScriptException e)
+        {
+            Fail(e);
+            throw;
+        }
+        catch (ArgumentException e)
+        {
+            Fail(e, "InvalidArgument", ErrorCategory.InvalidArgument, null);
+            throw;
+        }
+    }
+
+    private HandlerCode ScriptCode()
+    {
+        Dictionary<string, object?> usings = new(StringComparer.OrdinalIgnoreCase);
+        return new HandlerCode
+        {
+            OnMessage = HandlerScript.Prepare(nameof(ScriptBlock), ScriptBlock, LookUp, usings),
+            OnConnect = OnConnect is null ? null : HandlerScript.Prepare(nameof(OnConnect), OnConnect, LookUp, usings),
+            OnClose = OnClose is null ? null : HandlerScript.Prepare(nameof(OnClose), OnClose, LookUp, usings),
+            Usings = usings,
+            Modules = [.. ImportModule.Select(ResolveModule)],
+            Arguments = ArgumentList ?? [],
+            Location = SessionState.Path.CurrentFileSystemLocation.ProviderPath,
+            Framing = EngineFraming(),
+            Encoding = Encoding,
+            AsBytes = AsByteStream,
+            ThreadCount = HandlerCount,
+            Timeout = HandlerTimeout,
+        };
+    }
+
+    private Engine.Framing EngineFraming() => Framing switch
+    {
+        Framing.Raw => Engine.Framing.Raw,
+        Framing.Line => NewLine == NewLine.CrLf ? Engine.Framing.LineCrLf : Engine.Framing.Line,
+        Framing.Delimiter => Engine.Framing.At(DelimiterBytes()),
+        Framing.Length => Engine.Framing.Length(LengthSize, ByteOrder == ByteOrder.LittleEndian),
+        Framing.Fixed => Engine.Framing.Fixed(MessageSize),
+        _ => throw new ArgumentOutOfRangeException(nameof(Framing), Framing, "There is no such framing."),
+    };
+
+    private byte[] DelimiterBytes() =>
+        Argument.Unwrap(Delimiter) is string or char
+            ? Encoding.GetBytes($"{Argument.Unwrap(Delimiter)}")
+            : LanguagePrimitives.TryConvertTo(Delimiter, out byte[] bytes)
+                ? bytes
+                : throw new ArgumentException("A delimiter is a string or bytes.", nameof(Delimiter));
+
+    /// <summary>A name is looked for where modules are; a path is the caller's, wherever the handler's runspace is.</summary>
+    private string ResolveModule(string module)
+    {
+        if (!module.Contains('/') && !module.StartsWith('~') && !module.StartsWith('.'))
+        {
+            return module;
+        }
+
+        string path = SessionState.Path.GetUnresolvedProviderPathFromPSPath(module, out ProviderInfo provider, out _);
+        return provider.Name == FileSystemProvider.ProviderName && Path.Exists(path)
+            ? path
+            : throw new HandlerScriptException("ModuleNotFound", ErrorCategory.ObjectNotFound, $"-{nameof(ImportModule)}: there is no module at '{module}'.");
+    }
+
+    /// <summary>What an expression is for the caller, who has it without "using".</summary>
+    private bool LookUp(VariablePath variable, ExpressionAst expression, out object? value)
+    {
+        PSVariable? plain = variable.IsDriveQualified ? null : SessionState.PSVariable.Get(variable.UserPath);
+        value = plain?.Value;
+        if (!variable.IsDriveQualified && plain is null)
+        {
+            return false;
+        }
+
+        if (variable.IsDriveQualified || expression is not VariableExpressionAst)
+        {
+            // A member, an element, or a variable of another drive. The comma keeps a collection in one piece.
+            string text = "," + HandlerScript.WithoutUsing(expression.Extent.Text);
+            value = InvokeCommand.InvokeScript(useLocalScope: false, ScriptBlock.Create(text), null, null).FirstOrDefault();
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,170 @@
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>Wait-C10kServer: waits until servers are in a state, or have a number of connections, and writes each that is there.</summary>
+[Cmdlet(VerbsLifecycle.Wait, "C10kServer", DefaultParameterSetName = NameAndState)]
+[OutputType(typeof(Server))]
+public sealed class WaitC10kServerCommand : C10kCmdlet
+{
+    private const string NameAndState = "NameAndState";
+    private const string NameAndCount = "NameAndCount";
+    private const string IdAndState = "IdAndState";
+    private const string IdAndCount = "IdAndCount";
+    private const string ObjectAndState = "ObjectAndState";
+    private const string ObjectAndCount = "ObjectAndCount";
+
+    private readonly List<Server> _waiting = [];
+
+    /// <summary>The servers' names, with wildcards.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameAndState, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameAndCount, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public string[]? Name { get; set; }
+
+    /// <summary>The servers' Ids.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = IdAndState, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = IdAndCount, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(ServerIdCompleter))]
+    public int[]? Id { get; set; }
+
+    /// <summary>The servers themselves.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectAndState, ValueFromPipeline = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectAndCount, ValueFromPipeline = true)]
+    [ValidateNotNullOrEmpty]
+    [OwnKind(typeof(Server))]
+    public Server[]? InputObject { get; set; }
+
+    /// <summary>The states to wait for; any of them will do.</summary>
+    [Parameter(Mandatory = true, Position = 1, ParameterSetName = NameAndState)]
+    [Parameter(Mandatory = true, ParameterSetName = IdAndState)]
+    [Parameter(Mandatory = true, Position = 1, ParameterSetName = ObjectAndState)]
+    [ValidateNotNullOrEmpty]
+    public ServerState[]? State { get; set; }
+
+    /// <summary>The number of connections to wait for.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = NameAndCount)]
+    [Parameter(Mandatory = true, ParameterSetName = IdAndCount)]
+    [Parameter(Mandatory = true, ParameterSetName = ObjectAndCount)]
+    [ValidateRange(0, int.MaxValue)]
+    public int ConnectionCount { get; set; }
+
+    /// <summary>How the connections are to compare with that number.</summary>
+    [Parameter(ParameterSetName = NameAndCount)]
+    [Parameter(ParameterSetName = IdAndCount)]
+    [Parameter(ParameterSetName = ObjectAndCount)]
+    public CountComparison Comparison { get; set; }
+
+    /// <summary>How long to wait, for all servers together.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(60);
+
+    // Who waits for 100 connections is served by 101, which may be there before anybody looks. Every number is 0 or more, so that
+    // 0 can only mean that all have gone.
+    private CountComparison Wanted =>
+        IsGiven(nameof(Comparison)) ? Comparison : ConnectionCount == 0 ? CountComparison.Equal : CountComparison.GreaterOrEqual;
+
+    /// <summary>Writes what is there already.</summary>
+    protected override void ProcessRecord()
+    {
+        foreach (Server server in FindServers(Name, Id, InputObject))
+        {
+            if (!_waiting.Contains(server) && !IsSettled(server))
+            {
+                _waiting.Add(server);
+            }
+        }
+    }
+
+    /// <summary>Waits for the others.</summary>
+    protected override void EndProcessing()
+    {
+        Patience patience = new(this, "Waiting", Timeout, StopToken);
+        while (_waiting.Count > 0 && patience.Wait(Describe))
+        {
+            foreach (Server server in _waiting.Where(IsSettled).ToArray())
+            {
+                _waiting.Remove(server);
+            }
+        }
+
+        patience.End();
+        foreach (Server server in _waiting)
+        {
+            WriteError(new ErrorRecord(
+                new TimeoutException($"{server.Name} was not {Goal()} within {Messages.Seconds(Timeout)}: it {Present(server)}. -Timeout allows more."),
+                "WaitTimeout", ErrorCategory.OperationTimeout, server));
+        }
+    }
+
+    /// <summary>Whether a server needs no more waiting: it is written, or the error that it never will be.</summary>
+    private bool IsSettled(Server server)
+    {
+        // First, so that one that ends between the two looks is looked at once more.
+        bool over = server.IsOver;
+        if (IsReached(server))
+        {
+            WriteObject(server);
+            return true;
+        }
+
+        if (!over)
+        {
+            return false;
+        }
+
+        WriteError(new ErrorRecord(
+            new InvalidOperationException(
+                $"{server.Name} {Present(server)}, so it will not be {Goal()}. Restart-C10kServer takes the server object, and starts it again."),
+            "WaitFailed", ErrorCategory.OperationStopped, server));
+        return true;
+    }
+
+    private bool IsReached(Server server)
+    {
+        if (State is not null)
+        {
+            // Between the two halves of a restart it is stopped too, and not what anybody waits for.
+            ServerState now = server.State;
+            return State.Contains(now) && (now != ServerState.Stopped || server.IsOver);
+        }
+
+        int count = server.ConnectionCount;
+        return Wanted switch
+        {
+            CountComparison.Equal => count == ConnectionCount,
+            CountComparison.GreaterOrEqual => count >= ConnectionCount,
+            CountComparison.LessOrEqual => count <= ConnectionCount,
+            CountComparison.Greater => count > ConnectionCount,
+            _ => count < ConnectionCount,
+        };
+    }
+
+    private string Goal() => State is not null
+        ? string.Join(" or ", State)
+        : Wanted switch
+        {
+            CountComparison.Equal => $"at {Messages.Connections(ConnectionCount)}",
+            CountComparison.GreaterOrEqual => $"at {Messages.Connections(ConnectionCount)} or more",
+            CountComparison.LessOrEqual => $"at {Messages.Connections(ConnectionCount)} or less",
+            CountComparison.Greater => $"above {Messages.Connections(ConnectionCount)}",
+            _ => $"below {Messages.Connections(ConnectionCount)}",
+        };
+
+    private static string Present(Server server) => $"is {server.State}, with {Messages.Connections(server.ConnectionCount)}";
+
+    private (string Status, int Percent) Describe()
+    {
+        Server first = _waiting[0];
+        string others = _waiting.Count == 1 ? "" : $", and {_waiting.Count - 1} more";
+        int percent = State is null && Wanted == CountComparison.GreaterOrEqual && _waiting.Count == 1
+            ? (int)Math.Min(100, 100L * first.ConnectionCount / ConnectionCount)
+            : -1;
+        return ($"for {Goal()}: {first.Name} {Present(first)}{others}", percent);
+    }
+}

@@ -1,0 +1,132 @@
+using System.Linq.Expressions;
+using System.Management.Automation;
+using System.Reflection;
+using C10kServer.Scripting;
+
+namespace C10kServer;
+
+/// <summary>What a server speaks: the engine's factory of handlers, and how that is shown.</summary>
+/// <remarks>For each way in which a user can say it there is a method here.</remarks>
+internal sealed class HandlerSource
+{
+    private HandlerSource(string name, Func<Engine.ConnectionHandler> factory, object? given = null, HandlerCode? code = null)
+    {
+        Name = name;
+        Factory = factory;
+        Given = given;
+        Code = code;
+    }
+
+    /// <summary>The protocol, or the handler's type.</summary>
+    internal string Name { get; }
+
+    /// <summary>What the workers call for each connection.</summary>
+    internal Func<Engine.ConnectionHandler> Factory { get; }
+
+    /// <summary>The compiled handler, or its type, as it was given.</summary>
+    internal object? Given { get; }
+
+    /// <summary>The script blocks, where the handler is one, and how they are run.</summary>
+    internal HandlerCode? Code { get; }
+
+    /// <summary>The messages go to handler threads, and the engine takes its handler from there.</summary>
+    internal static HandlerSource Script(HandlerCode code) => new(
+        "Script", static () => throw new System.Diagnostics.UnreachableException("A server with handler threads has a handler of its own."), code: code);
+
+    /// <summary>The handler threads of a server, where it needs some.</summary>
+    internal HandlerPool? MakePool(Server server) => Code is null ? null : new HandlerPool(server, Code);
+
+    internal static HandlerSource BuiltIn(BuiltInProtocol protocol) => new(protocol.ToString(), protocol switch
+    {
+        BuiltInProtocol.Echo => Engine.Handlers.BuiltInHandlers.Echo,
+        BuiltInProtocol.Hello => Engine.Handlers.BuiltInHandlers.Hello,
+        BuiltInProtocol.Discard => Engine.Handlers.BuiltInHandlers.Discard,
+        BuiltInProtocol.Chargen => Engine.Handlers.BuiltInHandlers.Chargen,
+        BuiltInProtocol.Daytime => Engine.Handlers.BuiltInHandlers.Daytime,
+        BuiltInProtocol.Time => Engine.Handlers.BuiltInHandlers.Time,
+        _ => throw new ArgumentOutOfRangeException(nameof(protocol), protocol, "There is no such protocol."),
+    });
+
+    /// <summary>A handler's object serves all connections; of a type each connection gets an object of its own.</summary>
+    /// <exception cref="ArgumentException">It is neither; the message says what it is, and what it has to be.</exception>
+    internal static HandlerSource Compiled(object given)
+    {
+        Type type = given as Type ?? given.GetType();
+        string? problem = ProblemOf(given, type);
+        if (problem is not null)
+        {
+            throw new ArgumentException(problem);
+        }
+
+        return given is Engine.ConnectionHandler handler
+            ? new HandlerSource(type.Name, () => handler, given)
+            : new HandlerSource(type.Name, FactoryOf(type), given);
+    }
+
+    private static string? ProblemOf(object given, Type type)
+    {
+        const string Wanted = "A handler is an object, or a type, that derives from C10kServer.Engine.ConnectionHandler: see about_C10kServer_Handlers.";
+        if (given is ScriptBlock)
+        {
+            return "A script block is no compiled handler. Give it as -ScriptBlock.";
+        }
+
+        if (given is string text)
+        {
+            return $"'{text}' is text. Put a type into parentheses, or it is taken for text: -Handler ([{text.Trim('[', ']')}]). {Wanted}";
+        }
+
+        if (!type.IsSubclassOf(typeof(Engine.ConnectionHandler)))
+        {
+            return type == typeof(Engine.ConnectionHandler) ? $"{type} is abstract: derive from it."
+                : IsOfAnotherEngine(type, out string? place)
+                    ? $"{type} derives from the ConnectionHandler of another copy of the engine, loaded from '{place}'. Compile against " +
+                      $"'{typeof(Engine.ConnectionHandler).Assembly.Location}', and do not load that file: the module does."
+                : $"{(given is Type ? "The type" : "An object of type")} {type} does not derive from ConnectionHandler. {Wanted}";
+        }
+
+        if (IsPowerShellClass(type))
+        {
+            return $"{type} is a PowerShell class. Its methods need a runspace, and handlers run on the engine's threads, where there is " +
+                "none. Write the handler in C#, or give a script block as -ScriptBlock.";
+        }
+
+        if (given is not Type)
+        {
+            return null;
+        }
+
+        return type.ContainsGenericParameters ? $"{type} is an open generic type. Say of what: ([{Bare(type)}[int]]) for instance."
+            : type.IsAbstract ? $"{type} is abstract, so there are no objects of it. Give a type that derives from it."
+            : type.GetConstructor(Type.EmptyTypes) is null
+                ? $"{type} has no public constructor without parameters, which makes a handler for each connection. Add one, or give " +
+                  "an object instead: it serves all connections."
+            : null;
+    }
+
+    /// <summary>Compiled once: Activator would look for the constructor with each connection, and wrap what it throws.</summary>
+    private static Func<Engine.ConnectionHandler> FactoryOf(Type type) =>
+        Expression.Lambda<Func<Engine.ConnectionHandler>>(Expression.New(type)).Compile();
+
+    // Pitfall 45. The shell compiles classes into assemblies that it marks.
+    private static bool IsPowerShellClass(Type type) =>
+        type.Assembly.IsDynamic && type.Assembly.IsDefined(typeof(DynamicClassImplementationAssemblyAttribute));
+
+    // Who loads the engine's file, as Add-Type -Path does, has a second one in the process, whose types are others.
+    private static bool IsOfAnotherEngine(Type type, out string? place)
+    {
+        for (Type? ancestor = type; ancestor is not null; ancestor = ancestor.BaseType)
+        {
+            if (ancestor.FullName == typeof(Engine.ConnectionHandler).FullName)
+            {
+                place = ancestor.Assembly.Location;
+                return true;
+            }
+        }
+
+        place = null;
+        return false;
+    }
+
+    private static string Bare(Type type) => type.FullName!.Split('`')[0];
+}

@@ -1,0 +1,179 @@
+using System.Management.Automation;
+using System.Management.Automation.Language;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace C10kServer.Scripting;
+
+/// <summary>
+/// A handler's script block, made ready to be rebuilt in another runspace: as text, with the values that its <c>$using:</c> variables had.
+/// </summary>
+/// <remarks>
+/// The block itself is bound to the runspace that it comes from: called elsewhere it would wait for that runspace's thread, and then run on
+/// it. Edits keep every line where it was, so that errors tell the line in the user's file.
+/// </remarks>
+internal sealed partial class HandlerScript
+{
+    private readonly string _text;
+    private readonly string? _file;
+
+    private HandlerScript(string text, string? file, bool takesArguments)
+    {
+        _text = text;
+        _file = file;
+        TakesArguments = takesArguments;
+    }
+
+    /// <summary>Whether it looks at its arguments. Others are spared the array.</summary>
+    internal bool TakesArguments { get; }
+
+    /// <summary>The value that an expression has for the caller; false where its variable does not exist.</summary>
+    internal delegate bool UsingLookup(VariablePath variable, ExpressionAst expression, out object? value);
+
+    /// <exception cref="HandlerScriptException">The block cannot be a handler, and why.</exception>
+    internal static HandlerScript Prepare(string parameter, ScriptBlock block, UsingLookup lookup, Dictionary<string, object?> usings)
+    {
+        ScriptBlockAst ast = block.Ast switch
+        {
+            ScriptBlockAst root => root,
+            FunctionDefinitionAst { Parameters: null or { Count: 0 } } function => function.Body,
+            _ => throw new HandlerScriptException(
+                "HandlerParse", ErrorCategory.ParserError,
+                $"-{parameter}: a function with parameters in parentheses is no handler. Write them as param(...) in a script block."),
+        };
+        if (ast.FindAll(node => node is NamedBlockAst && node.Parent == ast && node != ast.EndBlock, searchNestedScriptBlocks: false).FirstOrDefault()
+            is NamedBlockAst named)
+        {
+            throw new HandlerScriptException(
+                "HandlerParse", ErrorCategory.ParserError,
+                $"-{parameter}: a handler is called once for each message and has no {named.BlockKind.ToString().ToLowerInvariant()} block. " +
+                "Write the statements without one; what is to happen once for each connection goes into -OnConnect.");
+        }
+
+        List<Edit> edits = [];
+        foreach (Ast node in ast.FindAll(static node => node is UsingExpressionAst, searchNestedScriptBlocks: true))
+        {
+            edits.Add(Replace(parameter, (UsingExpressionAst)node, lookup, usings));
+        }
+
+        foreach (Ast node in ast.FindAll(node => EndsMessage(node, ast), searchNestedScriptBlocks: false))
+        {
+            // An exception would take with it what the block has put out before.
+            edits.Add(new Edit(node.Extent, "return"));
+        }
+
+        string text = Apply(ast, edits);
+        Parser.ParseInput(text, ast.Extent.File, out _, out ParseError[] errors);
+        if (errors is [ParseError error, ..])
+        {
+            throw new HandlerScriptException(
+                "HandlerParse", ErrorCategory.ParserError, $"-{parameter}: {error.Message} ({error.Extent.StartLineNumber}:{error.Extent.StartColumnNumber})");
+        }
+
+        bool takesArguments = ast.ParamBlock is { Parameters.Count: > 0 }
+            || ast.FindAll(static node => node is VariableExpressionAst { VariablePath.UserPath: var name } && IsArgs(name), false).Any();
+        return new HandlerScript(text, ast.Extent.File, takesArguments);
+    }
+
+    /// <summary>A block for the calling thread's runspace, bound to none other.</summary>
+    internal ScriptBlock Build() => Parser.ParseInput(_text, _file, out _, out _).GetScriptBlock();
+
+    /// <summary>As the user wrote it.</summary>
+    public override string ToString() => _text.Trim();
+
+    private static bool IsArgs(string name) => name.Equals("args", StringComparison.OrdinalIgnoreCase);
+
+    private static Edit Replace(string parameter, UsingExpressionAst node, UsingLookup lookup, Dictionary<string, object?> usings)
+    {
+        string text = node.Extent.Text;
+        VariableExpressionAst variable = UsingExpressionAst.ExtractUsingVariable(node);
+        if (!lookup(variable.VariablePath, node.SubExpression, out object? value))
+        {
+            throw new HandlerScriptException(
+                "UsingUnsupported", ErrorCategory.InvalidArgument,
+                $"-{parameter}: there is no variable '{variable.VariablePath.UserPath}' for '{text}'. Set it before the server is started.");
+        }
+
+        if (value is ScriptBlock or PSObject { BaseObject: ScriptBlock })
+        {
+            throw new HandlerScriptException(
+                "UsingUnsupported", ErrorCategory.InvalidArgument,
+                $"-{parameter}: '{text}' is a script block, which belongs to the runspace that it comes from. Put the function into a module " +
+                "and give that to -ImportModule, or write the code into the handler.");
+        }
+
+        string name = "__using_" + UnsafeInName().Replace(UsingPrefix().Replace(text, "").ToLowerInvariant(), "_");
+        while (usings.TryGetValue(name, out object? other) && !ReferenceEquals(other, value))
+        {
+            name += "_";
+        }
+
+        usings[name] = value;
+        return new Edit(node.Extent, variable.Splatted ? $"@{name}" : $"${{{name}}}");
+    }
+
+    /// <summary>exit anywhere in the block, break and continue outside of loops: they end the handling of the message, as return does.</summary>
+    private static bool EndsMessage(Ast node, ScriptBlockAst root)
+    {
+        if (node is ExitStatementAst)
+        {
+            return true;
+        }
+
+        if (node is not (BreakStatementAst { Label: null } or ContinueStatementAst { Label: null }))
+        {
+            return false;
+        }
+
+        for (Ast? parent = node.Parent; parent is not null && parent != root; parent = parent.Parent)
+        {
+            if (parent is LoopStatementAst or SwitchStatementAst)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static string Apply(ScriptBlockAst ast, List<Edit> edits)
+    {
+        IScriptExtent extent = ast.Extent;
+        StringBuilder text = new(extent.Text);
+        foreach (Edit edit in edits.OrderByDescending(static edit => edit.Extent.StartOffset))
+        {
+            text.Remove(edit.Extent.StartOffset - extent.StartOffset, edit.Extent.EndOffset - edit.Extent.StartOffset);
+            text.Insert(edit.Extent.StartOffset - extent.StartOffset, edit.Text);
+        }
+
+        if (ast.Parent is not null)
+        {
+            // The braces of a script block expression or a function.
+            text[0] = ' ';
+            text[^1] = ' ';
+        }
+
+        text.Insert(0, " ", extent.StartColumnNumber - 1);
+        text.Insert(0, "\n", extent.StartLineNumber - 1);
+        return text.ToString();
+    }
+
+    /// <summary>A using expression as the one who wrote it has it in his own runspace.</summary>
+    internal static string WithoutUsing(string text) => UsingPrefix().Replace(text, "$1");
+
+    [GeneratedRegex(@"^([$@]\{?)using:", RegexOptions.IgnoreCase)]
+    private static partial Regex UsingPrefix();
+
+    [GeneratedRegex("[^a-z0-9_]")]
+    private static partial Regex UnsafeInName();
+
+    private readonly record struct Edit(IScriptExtent Extent, string Text);
+}
+
+/// <summary>A script block that cannot be a handler, with the error that Start-C10kServer is to show.</summary>
+internal sealed class HandlerScriptException(string id, ErrorCategory category, string message, Exception? inner = null) : Exception(message, inner)
+{
+    internal string Id { get; } = id;
+
+    internal ErrorCategory Category { get; } = category;
+}

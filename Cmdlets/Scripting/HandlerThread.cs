@@ -1,0 +1,320 @@
+using System.Collections.ObjectModel;
+using System.Diagnostics;
+using System.Management.Automation;
+using System.Management.Automation.Runspaces;
+
+namespace C10kServer.Scripting;
+
+/// <summary>
+/// A thread with a runspace of its own, and in that one long pipeline, which calls the handler. Two threads never share a runspace.
+/// <para>
+/// Threads: everything is the thread's own, but for <see cref="Look"/>, <see cref="TryInterrupt"/>, <see cref="StopPipeline"/>,
+/// <see cref="Abandon"/> and <see cref="Join"/>, by which the <see cref="HandlerPool"/> watches over it. Who wins
+/// between the end of a message and its interruption is decided by one exchange of <see cref="_phase"/>.
+/// </para>
+/// </summary>
+internal sealed class HandlerThread
+{
+    // The phase: the number of the message in the upper bits, so that an exchange can mean that message and no other, and one of these.
+    private const long Idle = 0;
+    private const long Running = 1;
+    private const long Interrupted = 2;
+    private const int PhaseBits = 2;
+    private const long PhaseMask = (1 << PhaseBits) - 1;
+
+    [ThreadStatic]
+    private static HandlerThread? t_current;
+
+    private readonly HandlerPool _pool;
+    private readonly HandlerCode _code;
+    private readonly int _number;
+    private readonly HandlerOutput _output;
+    private readonly Thread _thread;
+    private readonly object _settling = new();
+    private readonly List<PSVariable> _variables = [];
+    private readonly PSVariable _underbar = new("_");
+    private readonly object?[] _arguments;
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ScriptBlock? _onMessage;
+    private ScriptBlock? _onConnect;
+    private ScriptBlock? _onClose;
+    private Engine.SessionConsumer? _consumer;
+    private volatile PowerShell? _pipeline;
+    private Engine.Session? _session;
+    private object? _data;
+    private bool _closeAfter;
+    private long _sequence;
+    private long _phase;
+    private bool _settled;
+    private volatile bool _abandoned;
+
+    internal HandlerThread(HandlerPool pool, HandlerCode code, int number)
+    {
+        _pool = pool;
+        _code = code;
+        _number = number;
+        _output = new HandlerOutput(code.Framing, code.Encoding);
+        _arguments = new object?[2 + code.Arguments.Length];
+        code.Arguments.CopyTo(_arguments, 2);
+        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.Server.Name} h{number}" };
+    }
+
+    /// <summary>The calling thread's, if it is one.</summary>
+    internal static HandlerThread? Current => t_current;
+
+    /// <summary>Whose message it has at present; on the thread.</summary>
+    internal Engine.Session? Session => _session;
+
+    /// <summary>Done when its runspace is there; failed where that could not be made.</summary>
+    internal Task Ready => _ready.Task;
+
+    internal bool IsAlive => _thread.IsAlive;
+
+    internal void Start() => _thread.Start();
+
+    /// <summary>From the watching thread: the number of the message that it is at, or 0 while there is none.</summary>
+    internal long Look() => Volatile.Read(ref _phase) is var phase && (phase & PhaseMask) == Running ? phase >> PhaseBits : 0;
+
+    /// <summary>
+    /// From the watching thread: interrupts a message, unless it has just come to its end. Afterwards the thread waits to be told what
+    /// became of it, by <see cref="StopPipeline"/> or <see cref="Abandon"/>.
+    /// </summary>
+    internal bool TryInterrupt(long sequence, out Engine.Session? session)
+    {
+        // That message's: it changes after the phase has, and then the exchange fails.
+        session = _session;
+        long running = (sequence << PhaseBits) | Running;
+        return Interlocked.CompareExchange(ref _phase, (sequence << PhaseBits) | Interrupted, running) == running;
+    }
+
+    /// <summary>
+    /// After <see cref="TryInterrupt"/>, on a thread that may be held up: stops the pipeline. Returns when it has ended, which for a blocking .NET
+    /// call may be never.
+    /// </summary>
+    internal void StopPipeline()
+    {
+        try
+        {
+            _pipeline?.Stop();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It came to its end by itself.
+        }
+
+        Settle();
+    }
+
+    /// <summary>After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others.</summary>
+    internal void Abandon()
+    {
+        _abandoned = true;
+        _consumer!.Abandon();
+        Settle();
+    }
+
+    /// <summary>Whether its interruption is over.</summary>
+    internal bool HasComeBack => !IsInterrupted || !_thread.IsAlive;
+
+    /// <summary>From any thread but this one.</summary>
+    internal bool Join(TimeSpan timeout) => _thread == Thread.CurrentThread || _thread.Join(timeout);
+
+    /// <summary>The handler has closed its connection: what it puts out with this message is sent before.</summary>
+    internal void CloseAfterMessage() => _closeAfter = true;
+
+    /// <summary>Sends what has been encoded by the thread's own output.</summary>
+    internal HandlerOutput Output => _output;
+
+    /// <summary>Within the pipeline: calls the handler until no more messages come, or it is interrupted.</summary>
+    internal void Serve()
+    {
+        while (_consumer!.TryTake(out Engine.Session? session, out Engine.SessionMessage? message))
+        {
+            _session = session;
+            _data = message.Data;
+            _closeAfter = false;
+            long running = (++_sequence << PhaseBits) | Running;
+            Volatile.Write(ref _phase, running);
+            Call(session, message);
+            if (Interlocked.CompareExchange(ref _phase, Idle, running) != running)
+            {
+                // The stop of the pipeline is on its way, and must not hit the next message.
+                return;
+            }
+        }
+    }
+
+    private void Run()
+    {
+        t_current = this;
+        Runspace? runspace = null;
+        try
+        {
+            runspace = Open();
+            _consumer = new Engine.SessionConsumer(_pool.Scheduler);
+            _ready.SetResult();
+            while (Pipeline(runspace))
+            {
+                // An interrupted pipeline is at its end, and the runspace takes the next.
+            }
+        }
+        catch (Exception e)
+        {
+            if (!_ready.TrySetException(e) || _number > _code.ThreadCount)
+            {
+                // Nobody waits for a replacement to be ready.
+                _pool.OnThreadFailed(e);
+            }
+        }
+        finally
+        {
+            _consumer?.Leave();
+            runspace?.Dispose();
+            t_current = null;
+        }
+    }
+
+    private Runspace Open()
+    {
+        InitialSessionState state = InitialSessionState.CreateDefault2();
+        state.ThrowOnRunspaceOpenError = true;
+        state.ThreadOptions = PSThreadOptions.UseCurrentThread;
+        state.Commands.Add(new SessionStateCmdletEntry("Invoke-C10kHandler", typeof(InvokeHandlerCommand), null));
+        if (_code.Modules.Length > 0)
+        {
+            state.ImportPSModule(_code.Modules);
+        }
+
+        foreach ((string name, object? value) in _code.Usings)
+        {
+            state.Variables.Add(new SessionStateVariableEntry(name, value, null));
+        }
+
+        Runspace runspace = RunspaceFactory.CreateRunspace(state);
+        try
+        {
+            runspace.Name = _thread.Name;
+            runspace.Open();
+            PSVariableIntrinsics variables = runspace.SessionStateProxy.PSVariable;
+            variables.Set(new HandlerVariable("Connection", () => Connection));
+            variables.Set(new HandlerVariable("Data", () => _data));
+            variables.Set(new HandlerVariable("Server", () => _pool.Server));
+            variables.Set(new HandlerVariable("ConnectionState", () => Connection?.ConnectionState));
+            if (_code.Location is not null)
+            {
+                runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(_code.Location));
+            }
+
+            _onMessage = _code.OnMessage.Build();
+            _onConnect = _code.OnConnect?.Build();
+            _onClose = _code.OnClose?.Build();
+            return runspace;
+        }
+        catch
+        {
+            runspace.Dispose();
+            throw;
+        }
+    }
+
+    private bool IsInterrupted => (Volatile.Read(ref _phase) & PhaseMask) == Interrupted;
+
+    private LiveConnection? Connection => _session is { } session ? _pool.ConnectionOf(session) : null;
+
+    /// <summary>One run of the pipeline. False when the thread is at its end.</summary>
+    private bool Pipeline(Runspace runspace)
+    {
+        using PowerShell pipeline = PowerShell.Create();
+        pipeline.Runspace = runspace;
+        pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
+        HandlerStreams.Attach(pipeline.Streams, this);
+        _pipeline = pipeline;
+        try
+        {
+            pipeline.Invoke();
+        }
+        catch (PipelineStoppedException) when (IsInterrupted)
+        {
+        }
+
+        if (!IsInterrupted)
+        {
+            return false;
+        }
+
+        // Not before the stop has come through: it would hit the next pipeline.
+        lock (_settling)
+        {
+            while (!_settled)
+            {
+                Monitor.Wait(_settling);
+            }
+
+            _settled = false;
+        }
+
+        _pipeline = null;
+        Volatile.Write(ref _phase, Idle);
+        return !_abandoned;
+    }
+
+    private void Call(Engine.Session session, Engine.SessionMessage message)
+    {
+        (ScriptBlock? block, HandlerScript? script) = message.Kind switch
+        {
+            Engine.SessionEvent.Opened => (_onConnect, _code.OnConnect),
+            Engine.SessionEvent.Closed => (_onClose, _code.OnClose),
+            Engine.SessionEvent.Received => (_onMessage, _code.OnMessage),
+            _ => throw new UnreachableException(),
+        };
+        try
+        {
+            // The call takes $_ out of the list.
+            _underbar.Value = _data;
+            _variables.Add(_underbar);
+            Collection<PSObject> output = block!.InvokeWithContext(null as Dictionary<string, ScriptBlock>, _variables, ArgumentsFor(script!));
+            if (output.Count > 0)
+            {
+                session.Send(_output.Encode(output));
+            }
+        }
+        catch (PipelineStoppedException) when (IsInterrupted)
+        {
+            throw;
+        }
+        catch (FlowControlException)
+        {
+            // exit in a function, or a break that found no loop: the end of this message and of nothing else.
+        }
+        catch (Exception e)
+        {
+            session.Fail(HandlerErrorException.From(e));
+        }
+
+        if (_closeAfter)
+        {
+            session.Close();
+        }
+    }
+
+    private void Settle()
+    {
+        lock (_settling)
+        {
+            _settled = true;
+            Monitor.Pulse(_settling);
+        }
+    }
+
+    private object?[] ArgumentsFor(HandlerScript script)
+    {
+        if (!script.TakesArguments)
+        {
+            return [];
+        }
+
+        _arguments[0] = Connection;
+        _arguments[1] = _data;
+        return _arguments;
+    }
+}

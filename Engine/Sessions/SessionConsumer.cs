@@ -1,0 +1,152 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+
+namespace C10kServer.Engine;
+
+/// <summary>
+/// A handler thread's side of a <see cref="SessionScheduler"/>: gives it one message after the other, each of a session that no other thread has
+/// at that time. Made and used on one thread, except for <see cref="Abandon"/>.
+/// </summary>
+public sealed class SessionConsumer
+{
+    // A session's turn: then others have theirs, as with connections on a worker.
+    private const int MessagesPerTurn = 64;
+
+    // Wake-ups of workers are saved for so long, while one message follows the other: long enough for some dozens of quick handlers, far below
+    // what anybody notices.
+    private static readonly long SavingTicks = Stopwatch.Frequency / 10_000;
+
+    [ThreadStatic]
+    private static SessionConsumer? t_current;
+
+    private readonly SessionScheduler _scheduler;
+    private readonly List<Worker> _toWake = [];
+    private SessionMessage? _next;
+    private int _turn;
+    private int _weight;
+    private long _began;
+    private long _savingSince;
+    private volatile bool _over;
+
+    /// <summary>For the calling thread.</summary>
+    public SessionConsumer(SessionScheduler scheduler)
+    {
+        ArgumentNullException.ThrowIfNull(scheduler);
+        _scheduler = scheduler;
+        t_current = this;
+        scheduler.Join();
+    }
+
+    /// <summary>Whose message the thread has at present.</summary>
+    public Session? Session { get; private set; }
+
+    /// <summary>The calling thread's, if it has one.</summary>
+    internal static SessionConsumer? Current => t_current;
+
+    /// <summary>Waits for the next message. With the call, the one before counts as done. False when no more will come.</summary>
+    public bool TryTake([NotNullWhen(true)] out Session? session, [NotNullWhen(true)] out SessionMessage? message)
+    {
+        while (!_over)
+        {
+            if (_toWake.Count > 0)
+            {
+                long now = Stopwatch.GetTimestamp();
+                if (now - _began > SavingTicks || now - _savingSince > SavingTicks)
+                {
+                    // Handlers that take their time: the next one may, too.
+                    WakeAll();
+                }
+            }
+
+            if ((_next is null || _turn >= MessagesPerTurn) && !TakeSession())
+            {
+                break;
+            }
+
+            message = _next!;
+            session = Session!;
+            _next = message.Next;
+            _weight += message.Weight;
+            _turn++;
+            _began = Stopwatch.GetTimestamp();
+            if (message.Kind == SessionEvent.PeerClosed)
+            {
+                // Everything that came before is answered.
+                session.Close();
+            }
+            else if (message.Kind != SessionEvent.Received || !session.IsDeaf)
+            {
+                return true;
+            }
+        }
+
+        session = null;
+        message = null;
+        return false;
+    }
+
+    /// <summary>
+    /// From another thread, while this one is stuck in a handler: its session goes to the others. The caller sees to it that the thread
+    /// does not come back to this object but for <see cref="Leave"/>.
+    /// </summary>
+    public void Abandon() => GiveUp();
+
+    /// <summary>On the thread, at its end; after <see cref="Abandon"/> too.</summary>
+    public void Leave()
+    {
+        t_current = null;
+        if (!_over)
+        {
+            GiveUp();
+        }
+    }
+
+    /// <summary>On the thread: the worker gets its wake-up when this one has nothing more to do, or after a moment.</summary>
+    internal void WakeLater(Worker worker)
+    {
+        if (!_toWake.Contains(worker))
+        {
+            if (_toWake.Count == 0)
+            {
+                _savingSince = Stopwatch.GetTimestamp();
+            }
+
+            worker.Gate!.BeginUnsignalled();
+            _toWake.Add(worker);
+        }
+    }
+
+    private bool TakeSession()
+    {
+        Session = _scheduler.Exchange(Session, _next, _weight, out _next);
+        if (Session is null)
+        {
+            WakeAll();
+            Session = _scheduler.WaitAndTake(out _next);
+        }
+
+        _turn = 0;
+        _weight = 0;
+        return Session is not null;
+    }
+
+    private void GiveUp()
+    {
+        _over = true;
+        Session? session = Session;
+        Session = null;
+        _scheduler.Leave(session, _next, _weight);
+        WakeAll();
+    }
+
+    private void WakeAll()
+    {
+        foreach (Worker worker in _toWake)
+        {
+            worker.Wake();
+            worker.Gate!.EndUnsignalled();
+        }
+
+        _toWake.Clear();
+    }
+}

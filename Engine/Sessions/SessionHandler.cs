@@ -1,0 +1,69 @@
+namespace C10kServer.Engine;
+
+/// <summary>
+/// The handler of a server whose messages go to handler threads: puts what happens into the <see cref="SessionScheduler"/>, and pauses who sends
+/// more than is handled. One serves all connections; the session is the connection's tag.
+/// </summary>
+internal sealed class SessionHandler(SessionScheduler scheduler, MessageDecoder decoder, bool tellsOpened, bool tellsClosed) : ConnectionHandler
+{
+    public override void OnOpen(Connection connection)
+    {
+        if (tellsOpened)
+        {
+            Add(connection, new SessionMessage(SessionEvent.Opened));
+        }
+    }
+
+    public override void OnReceived(Connection connection, ReadOnlySpan<byte> data)
+    {
+        Session session = SessionOf(connection);
+        if (session.IsDeaf || decoder(session, data) is not { } message)
+        {
+            return;
+        }
+
+        Add(connection, new SessionMessage(SessionEvent.Received, message, data.Length + SessionScheduler.MessageOverhead));
+        if (!session.WantsRoom && (session.Outstanding > SessionScheduler.SessionLimit || scheduler.IsFull))
+        {
+            // Before the message is published: whoever is done with it sees that room is wanted.
+            session.WantsRoom = true;
+            connection.PauseBySession();
+        }
+    }
+
+    public override void OnPeerClosed(Connection connection)
+    {
+        if (connection.Tag is null)
+        {
+            connection.Close();
+        }
+        else
+        {
+            Add(connection, new SessionMessage(SessionEvent.PeerClosed));
+        }
+    }
+
+    public override void OnClosed(Connection connection)
+    {
+        if (tellsClosed)
+        {
+            Add(connection, new SessionMessage(SessionEvent.Closed));
+        }
+
+        (connection.Tag as Session)?.OnClosed();
+    }
+
+    private Session SessionOf(Connection connection)
+    {
+        if (connection.Tag is Session session)
+        {
+            return session;
+        }
+
+        session = new Session(connection, scheduler);
+        connection.Tag = session;
+        return session;
+    }
+
+    private void Add(Connection connection, SessionMessage message) => connection.Worker.Gate!.Add(SessionOf(connection), message);
+}

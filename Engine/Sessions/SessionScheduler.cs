@@ -1,0 +1,292 @@
+namespace C10kServer.Engine;
+
+/// <summary>
+/// Between the workers of a server and its handler threads: sessions on which something has happened wait here for a consumer. A session is
+/// with one consumer at a time, and its messages are in order; any consumer takes any session, so one that is held up
+/// holds up no other. What waits is bounded: a connection with too much of it is not read. One lock, taken once a turn by a worker
+/// and once a session by a consumer. From any thread.
+/// </summary>
+public sealed class SessionScheduler
+{
+    /// <summary>Bytes of messages that a connection may have waiting; above it is not read until half of it is left.</summary>
+    internal const int SessionLimit = 64 * 1024;
+
+    /// <summary>Bytes of messages of all connections; above, none is read before its own are done.</summary>
+    internal const long Limit = 64 * 1024 * 1024;
+
+    /// <summary>What a message costs beside its bytes.</summary>
+    internal const int MessageOverhead = 64;
+
+    // When the first in line has waited for so long, those that are awake do not keep up, or are held up. Shorter waits are not worth
+    // a further thread, which would compete with the worker for a processor.
+    private const int PatienceMilliseconds = 2;
+
+    private readonly object _gate = new();
+    private readonly Queue<Session> _ready = new();
+    private readonly SessionHandler _handler;
+    private int _awake;
+    private int _asleep;
+    private int _wakesUnderWay;
+    private bool _closed;
+    private long _outstanding;
+    private long _errors;
+    private long _timeouts;
+
+    /// <param name="decoder">Makes messages of bytes.</param>
+    /// <param name="tellsOpened">Consumers get <see cref="SessionEvent.Opened"/>.</param>
+    /// <param name="tellsClosed">Consumers get <see cref="SessionEvent.Closed"/>.</param>
+    public SessionScheduler(MessageDecoder decoder, bool tellsOpened = false, bool tellsClosed = false)
+    {
+        ArgumentNullException.ThrowIfNull(decoder);
+        _handler = new SessionHandler(this, decoder, tellsOpened, tellsClosed);
+    }
+
+    /// <summary>Sessions that wait for a consumer.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _ready.Count;
+            }
+        }
+    }
+
+    /// <summary>Errors that handlers have met on its consumers.</summary>
+    public long HandlerErrors => Interlocked.Read(ref _errors);
+
+    /// <summary>Handlers that took too long.</summary>
+    public long HandlerTimeouts => Interlocked.Read(ref _timeouts);
+
+    /// <summary>What a server's options take beside it.</summary>
+    internal Func<ConnectionHandler> HandlerFactory => () => _handler;
+
+    internal bool IsFull => Volatile.Read(ref _outstanding) > Limit;
+
+    /// <summary>
+    /// No more will come, as the server has ended. Consumers take what is left, and then get nothing.
+    /// </summary>
+    public void Complete()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>As <see cref="Complete"/>, and what is left is dropped.</summary>
+    public void Clear()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            _ready.Clear();
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>From a worker's thread.</summary>
+    internal void Publish(List<Session> sessions, SessionGate gate, long now)
+    {
+        lock (_gate)
+        {
+            foreach (Session session in sessions)
+            {
+                for (SessionMessage? message = session.ArrivedFirst; message is not null; message = message.Next)
+                {
+                    _outstanding += message.Weight;
+                }
+
+                if (session.ChainLast is { } last)
+                {
+                    last.Next = session.ArrivedFirst;
+                }
+                else
+                {
+                    session.ChainFirst = session.ArrivedFirst;
+                }
+
+                session.ChainLast = session.ArrivedLast;
+                session.ArrivedFirst = session.ArrivedLast = null;
+                if (!session.Scheduled)
+                {
+                    session.Gate = gate;
+                    gate.Owe();
+                    Schedule(session, now);
+                }
+            }
+
+            WakeIfNeeded(now);
+        }
+    }
+
+    /// <summary>From a worker that waits for answers: if those awake are held up, another consumer is woken.</summary>
+    internal void Nudge(long now)
+    {
+        lock (_gate)
+        {
+            WakeIfNeeded(now);
+        }
+    }
+
+    /// <summary>
+    /// Gives back the session that a consumer is done with, and takes the next. Null where nothing is ready: then the consumer
+    /// sees to its wake-ups and calls <see cref="WaitAndTake"/>.
+    /// </summary>
+    internal Session? Exchange(Session? done, SessionMessage? rest, int weight, out SessionMessage? chain)
+    {
+        Session? taken;
+        bool room;
+        lock (_gate)
+        {
+            room = GiveBack(done, rest, weight);
+            taken = TryTake(out chain);
+        }
+
+        if (room)
+        {
+            done!.Resume();
+        }
+
+        return taken;
+    }
+
+    /// <summary>Waits for a session. Null when no more will come.</summary>
+    internal Session? WaitAndTake(out SessionMessage? chain)
+    {
+        lock (_gate)
+        {
+            while (true)
+            {
+                if (TryTake(out chain) is { } session)
+                {
+                    return session;
+                }
+
+                if (_closed)
+                {
+                    return null;
+                }
+
+                _awake--;
+                _asleep++;
+                Monitor.Wait(_gate);
+                _asleep--;
+                _awake++;
+                if (_wakesUnderWay > 0)
+                {
+                    _wakesUnderWay--;
+                }
+            }
+        }
+    }
+
+    internal void Join()
+    {
+        lock (_gate)
+        {
+            _awake++;
+        }
+    }
+
+    /// <summary>A consumer ends, with a session perhaps that it had not got through with.</summary>
+    internal void Leave(Session? session, SessionMessage? rest, int weight)
+    {
+        bool room;
+        lock (_gate)
+        {
+            _awake--;
+            room = GiveBack(session, rest, weight);
+            WakeIfNeeded(Clock.Now);
+        }
+
+        if (room)
+        {
+            session!.Resume();
+        }
+    }
+
+    internal void CountError() => Interlocked.Increment(ref _errors);
+
+    internal void CountTimeout() => Interlocked.Increment(ref _timeouts);
+
+    private bool GiveBack(Session? done, SessionMessage? rest, int weight)
+    {
+        if (done is null)
+        {
+            return false;
+        }
+
+        done.AddOutstanding(-weight);
+        _outstanding -= weight;
+        if (rest is not null)
+        {
+            // Its turn is over though more had come: before what came since.
+            SessionMessage last = rest;
+            while (last.Next is not null)
+            {
+                last = last.Next;
+            }
+
+            last.Next = done.ChainFirst;
+            done.ChainFirst = rest;
+            done.ChainLast ??= last;
+        }
+
+        if (done.ChainFirst is not null)
+        {
+            Schedule(done, Clock.Now);
+        }
+        else
+        {
+            done.Scheduled = false;
+            done.Gate!.Settle();
+        }
+
+        if (done.WantsRoom && done.Outstanding <= SessionLimit / 2)
+        {
+            done.WantsRoom = false;
+            return true;
+        }
+
+        return false;
+    }
+
+    private Session? TryTake(out SessionMessage? chain)
+    {
+        if (!_ready.TryDequeue(out Session? session))
+        {
+            chain = null;
+            return null;
+        }
+
+        chain = session.ChainFirst;
+        session.ChainFirst = session.ChainLast = null;
+        if (_ready.Count > 0 && _asleep > 0)
+        {
+            WakeIfNeeded(Clock.Now);
+        }
+
+        return session;
+    }
+
+    private void Schedule(Session session, long now)
+    {
+        session.Scheduled = true;
+        session.ScheduledAt = now;
+        _ready.Enqueue(session);
+    }
+
+    private void WakeIfNeeded(long now)
+    {
+        if (_ready.TryPeek(out Session? first)
+            && _asleep > _wakesUnderWay
+            && (_awake + _wakesUnderWay == 0 || now - first.ScheduledAt >= PatienceMilliseconds))
+        {
+            _wakesUnderWay++;
+            Monitor.Pulse(_gate);
+        }
+    }
+}
