@@ -70,7 +70,10 @@ public sealed record ServerOptions
     /// </summary>
     public TimeSpan HandshakeTimeout { get; init; }
 
-    /// <summary>How long a message that has begun may take to be complete, where a handler reads by requests. Zero: for ever.</summary>
+    /// <summary>
+    /// How long a message that has begun may take to be complete, where there is a <see cref="Framing"/> or a handler reads by requests.
+    /// While reading is paused no time passes, and afterwards it begins again. Zero: for ever.
+    /// </summary>
     public TimeSpan MessageTimeout { get; init; }
 
     /// <summary>How long a closing connection waits for the peer's end after the peer has taken all output.</summary>
