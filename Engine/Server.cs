@@ -20,6 +20,10 @@ public sealed class Server : IDisposable
     private volatile ServerState _state;
     private volatile string? _lastError;
     private volatile Intake _intake;
+    private readonly LogThrottle _handlerErrors = new();
+    private readonly LogThrottle _stalls = new();
+    private LogFile? _logFile;
+    private volatile bool _ended;
     private int _peak;
     private int _spares;
     private long _startedAt;
@@ -110,6 +114,16 @@ public sealed class Server : IDisposable
     /// <summary>Bytes sent a second, over the last second.</summary>
     public double SendRate => _listener?.Rates.Sends ?? 0;
 
+    /// <summary>Events below it are not logged. Live.</summary>
+    public EventLevel LogLevel
+    {
+        get => Log.MinimumLevel;
+        set => Log.MinimumLevel = value;
+    }
+
+    /// <summary>It was stopped, and its last event is in the log.</summary>
+    public bool HasEnded => _ended;
+
     internal EventLog Log => Options.Log;
 
     internal WorkerPool Workers { get; }
@@ -146,6 +160,7 @@ public sealed class Server : IDisposable
                 listener = new Listener(this);
                 Listen(listener.Acceptor);
                 Workers.Grow(Options.WorkerCount, start: false);
+                OpenLog();
                 _listener = listener;
             }
             catch (EngineException e)
@@ -165,9 +180,11 @@ public sealed class Server : IDisposable
 
             _startedAt = Clock.Now;
             _state = ServerState.Running;
+            _logFile?.Start();
             Workers.Start();
             _listener.Start();
             LogStart();
+            ServerMeter.Join(this);
         }
     }
 
@@ -190,9 +207,10 @@ public sealed class Server : IDisposable
             if (_state == ServerState.Created)
             {
                 _state = ServerState.Stopped;
+                _ended = true;
             }
 
-            if (_state == ServerState.Stopped || _listener is null)
+            if (_ended || _listener is null)
             {
                 return;
             }
@@ -218,7 +236,8 @@ public sealed class Server : IDisposable
                 _state = ServerState.Stopped;
             }
 
-            Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+            ServerMeter.Leave(this);
+            LogEnd();
         }
     }
 
@@ -386,15 +405,21 @@ public sealed class Server : IDisposable
     /// <summary>From a worker's thread.</summary>
     internal void OnHandlerError(Connection connection, Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerFailed(Options.Name, connection.Id, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFailed(Options.Name, connection.Id, exception);
+        }
     }
 
     /// <summary>From a worker's thread.</summary>
     internal void OnHandlerFactoryError(Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerFactoryFailed(Options.Name, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFactoryFailed(Options.Name, exception);
+        }
     }
 
     /// <summary>From a worker's thread.</summary>
@@ -405,7 +430,30 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
-    internal void OnStall(int worker, long milliseconds) => Log.WorkerStalled(Options.Name, worker, milliseconds);
+    internal void OnStall(int worker, long milliseconds)
+    {
+        if (MayLog(EventLevel.Warning, _stalls))
+        {
+            Log.WorkerStalled(Options.Name, worker, milliseconds);
+        }
+    }
+
+    /// <summary>
+    /// Says how many events the throttles have left out. From the Listener's thread once a second, at the end, and from whoever logs the
+    /// next one: so each is told, and before what came after it.
+    /// </summary>
+    internal void LogLeftOut()
+    {
+        if (_handlerErrors.TakeLeftOut() is > 0 and var errors)
+        {
+            Log.HandlerErrorsLeftOut(Options.Name, errors, LogThrottle.Most);
+        }
+
+        if (_stalls.TakeLeftOut() is > 0 and var stalls)
+        {
+            Log.StallsLeftOut(Options.Name, stalls, LogThrottle.Most);
+        }
+    }
 
     /// <summary>
     /// From the engine thread that failed: the other ones are told to end, and each closes what it owns. Nothing is waited for here, as
@@ -543,6 +591,46 @@ public sealed class Server : IDisposable
         {
             throw new InvalidOperationException($"The server is {_state}.");
         }
+    }
+
+    private bool MayLog(EventLevel level, LogThrottle throttle)
+    {
+        if (level < LogLevel || !throttle.TryPass(Clock.Now))
+        {
+            return false;
+        }
+
+        LogLeftOut();
+        return true;
+    }
+
+    private void OpenLog()
+    {
+        if (Options.LogPath is { } path)
+        {
+            try
+            {
+                _logFile = new LogFile(path, Options.Name, error => _lastError = error);
+            }
+            catch (EngineException e)
+            {
+                throw ServerStartException.ForLog(path, e.Errno);
+            }
+
+            Log.SetFile(_logFile);
+        }
+    }
+
+    private void LogEnd()
+    {
+        LogLeftOut();
+        Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+        Log.SetFile(null);
+        _logFile?.End();
+
+        // In this order: who sees that it has ended has its last event before him.
+        _ended = true;
+        Log.Wake();
     }
 
     private void LogStart()
