@@ -109,6 +109,15 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public bool NoDelay { get; set; } = true;
 
+    /// <summary>What matters less is not logged.</summary>
+    [Parameter]
+    public LogLevel LogLevel { get; set; }
+
+    /// <summary>A file that the log is appended to.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? LogPath { get; set; }
+
     /// <summary>What the server speaks.</summary>
     [Parameter]
     public BuiltInProtocol Protocol { get; set; }
@@ -117,7 +126,7 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     protected override void ProcessRecord()
     {
         RefuseWhatHasNoEffect();
-        string? path = UnixPath is null ? null : Resolve(UnixPath);
+        string? path = UnixPath is null ? null : Resolve(UnixPath, nameof(UnixPath), "a socket is a file");
         string where = string.Join(", ", Places(path));
         if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {Protocol} server"))
         {
@@ -143,8 +152,8 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         }
         catch (Engine.ServerStartException e)
         {
-            (string id, ErrorCategory category) = Classify(e.Failure);
-            Fail(new ServerStartException(e.Message, e.Errno), id, category, where);
+            (string id, ErrorCategory category) = Classify(e);
+            Fail(new ServerStartException(e.Message, e.Errno), id, category, e.Failure == Engine.StartFailure.LogPathNotWritable ? LogPath : where);
         }
         catch (ArgumentException e) when (!started)
         {
@@ -200,12 +209,12 @@ public sealed class StartC10kServerCommand : C10kCmdlet
     }
 
     /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
-    private string Resolve(string path)
+    private string Resolve(string path, string parameter, string why)
     {
         string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
         if (provider.Name != FileSystemProvider.ProviderName)
         {
-            Fail(new ArgumentException($"-UnixPath: '{path}' is a place of {provider.Name}, and a socket is a file."),
+            Fail(new ArgumentException($"-{parameter}: '{path}' is a place of {provider.Name}, and {why}."),
                 "InvalidArgument", ErrorCategory.InvalidArgument, path);
         }
 
@@ -278,7 +287,13 @@ public sealed class StartC10kServerCommand : C10kCmdlet
             UserTimeout = IsGiven(nameof(UserTimeout)) ? UserTimeout : defaults.UserTimeout,
             HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : defaults.HighWaterMark,
             NoDelay = NoDelay,
+            LogPath = LogPath is null ? null : Resolve(LogPath, nameof(LogPath), "a log is a file"),
         };
+        if (IsGiven(nameof(LogLevel)))
+        {
+            options.Log.MinimumLevel = (Engine.EventLevel)LogLevel;
+        }
+
         if (!SystemdSocket)
         {
             options.Validate();
@@ -290,14 +305,29 @@ public sealed class StartC10kServerCommand : C10kCmdlet
         return options with { Inherited = TakeInherited() };
     }
 
-    private static (string Id, ErrorCategory Category) Classify(Engine.StartFailure failure) => failure switch
+    private static (string Id, ErrorCategory Category) Classify(Engine.ServerStartException e) => e.Failure switch
     {
         Engine.StartFailure.PortInUse => ("PortInUse", ErrorCategory.ResourceBusy),
         Engine.StartFailure.PortAccessDenied => ("PortAccessDenied", ErrorCategory.PermissionDenied),
         Engine.StartFailure.AddressNotAvailable => ("AddressNotAvailable", ErrorCategory.InvalidArgument),
         Engine.StartFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
+        Engine.StartFailure.LogPathNotWritable => ("LogPathNotWritable", ClassifyLog(e.Errno)),
         _ => ("StartFailed", ErrorCategory.OpenError),
     };
+
+    private static ErrorCategory ClassifyLog(int errno)
+    {
+        // errno(3).
+        const int EPERM = 1, ENOENT = 2, EACCES = 13, ENOTDIR = 20, EISDIR = 21, ENOSPC = 28, EROFS = 30;
+        return errno switch
+        {
+            EPERM or EACCES or EROFS => ErrorCategory.PermissionDenied,
+            ENOENT or ENOTDIR => ErrorCategory.ObjectNotFound,
+            EISDIR => ErrorCategory.InvalidArgument,
+            ENOSPC => ErrorCategory.ResourceUnavailable,
+            _ => ErrorCategory.OpenError,
+        };
+    }
 
     /// <summary>The engine names its option; the user gave a parameter.</summary>
     private static string Describe(ArgumentException e)

@@ -117,6 +117,12 @@ public sealed class Server : IDisposable
     /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>
     internal Guid Runspace { get; }
 
+    /// <summary>What the server logs.</summary>
+    internal Engine.EventLog Log => _engine.Options.Log;
+
+    /// <summary>It was stopped, and its last record is in the log.</summary>
+    internal bool HasEnded => _engine.HasEnded;
+
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
 
@@ -131,6 +137,12 @@ public sealed class Server : IDisposable
         _engine.Stop(reset);
         ServerRegistry.Remove(this);
     }
+
+    /// <summary>Records that matter less are not logged from now on.</summary>
+    internal void SetLogLevel(LogLevel level) => _engine.LogLevel = (Engine.EventLevel)level;
+
+    /// <summary>The engine's look at the workers, which leaves alone what BusyPercent is measured from.</summary>
+    internal IReadOnlyList<Engine.WorkerInfo> GetWorkers() => _engine.GetWorkers();
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 

@@ -29,6 +29,8 @@ public sealed class ServerOptions
         HighWaterMark = options.HighWaterMark;
         MaxSendQueue = options.MaxSendQueue;
         NoDelay = options.NoDelay;
+        LogLevel = (LogLevel)options.Log.MinimumLevel;
+        LogPath = options.LogPath;
     }
 
     /// <summary>What the server speaks.</summary>
@@ -96,6 +98,12 @@ public sealed class ServerOptions
 
     /// <summary>Whether small writes are sent at once.</summary>
     public bool NoDelay { get; }
+
+    /// <summary>What matters less is not logged.</summary>
+    public LogLevel LogLevel { get; }
+
+    /// <summary>The file that the log is appended to, with its full path; none where there is none.</summary>
+    public string? LogPath { get; }
 
     /// <summary>The options that tell servers apart.</summary>
     /// <returns>For instance "Echo, 8 workers".</returns>
