@@ -98,7 +98,8 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
     }
 
     It 'has a singular noun of the module' {
-        $command.Noun -cmatch '^C10k[A-Z]\w*[^s]$' | Should -BeTrue
+        # Prometheus is a name, and one of them.
+        $command.Noun -cmatch '^C10k([A-Z]\w*[^s]|Prometheus)$' | Should -BeTrue
     }
 
     It 'has the class that its name says' {
