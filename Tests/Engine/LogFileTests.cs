@@ -37,7 +37,8 @@ public sealed class LogFileTests : IDisposable
             Assert.InRange(watch.ElapsedMilliseconds, 0, 1000);
         }
 
-        string[] names = [.. File.ReadAllLines(Log).Where(static line => char.IsAsciiDigit(line[0])).Select(static line => line.Split(' ')[2])];
+        string[] names = [.. File.ReadAllLines(Log).Where(static line => char.IsAsciiDigit(line[0])).Select(static line => line.Split(' ')[2])
+            .Where(static name => !name.Contains("Stall", StringComparison.Ordinal))];
         Assert.Equal(["ServerStarted(1)", "ConnectionOpened(20)", "HandlerFailed(30)", "ConnectionClosed(21)", "ServerStopped(2)"], names);
     }
 

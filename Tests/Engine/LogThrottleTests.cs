@@ -75,7 +75,9 @@ public partial class LogThrottleTests
         IReadOnlyList<EventRecord> records = log.GetRecords();
         Assert.Equal("ServerStarted", records[0].Name);
         Assert.InRange(records.Count(static record => record.Exception is not null), 1, seconds * LogThrottle.Most);
-        Assert.InRange(records.Count, 2, seconds * (LogThrottle.Most + 2));
+
+        // With each that is logged at most one on those that were left out; and the start. A machine that is busy holds up workers, too.
+        Assert.InRange(records.Count(static record => !record.Name.Contains("Stall", StringComparison.Ordinal)), 2, (seconds * 2 * LogThrottle.Most) + 2);
         Assert.StartsWith("thrown ", fixture.Server.LastError, StringComparison.Ordinal);
 
         LambdaHandler MakeNone()
