@@ -12,7 +12,9 @@
     TypesToProcess       = @('Formats/C10kServer.types.ps1xml')
     CmdletsToExport      = @(
         'Close-C10kConnection'
+        'ConvertTo-C10kPrometheus'
         'Get-C10kConnection'
+        'Get-C10kLog'
         'Get-C10kServer'
         'Get-C10kWorker'
         'Measure-C10kServer'

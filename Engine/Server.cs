@@ -24,6 +24,10 @@ public sealed class Server : IDisposable
     private volatile ServerState _state;
     private volatile string? _lastError;
     private volatile Intake _intake;
+    private readonly LogThrottle _handlerErrors = new();
+    private readonly LogThrottle _stalls = new();
+    private LogFile? _logFile;
+    private volatile bool _ended;
     private int _peak;
     private int _spares;
     private long _startedAt;
@@ -138,6 +142,16 @@ public sealed class Server : IDisposable
     /// <summary>Bytes sent a second, over the last second.</summary>
     public double SendRate => _listener?.Rates.Sends ?? 0;
 
+    /// <summary>Events below it are not logged. Live.</summary>
+    public EventLevel LogLevel
+    {
+        get => Log.MinimumLevel;
+        set => Log.MinimumLevel = value;
+    }
+
+    /// <summary>It was stopped, and its last event is in the log.</summary>
+    public bool HasEnded => _ended;
+
     internal EventLog Log => Options.Log;
 
     internal WorkerPool Workers { get; }
@@ -178,6 +192,7 @@ public sealed class Server : IDisposable
                 listener = new Listener(this);
                 Listen(listener.Acceptor);
                 Workers.Grow(Options.WorkerCount, start: false);
+                OpenLog();
                 _listener = listener;
             }
             catch (EngineException e)
@@ -197,9 +212,11 @@ public sealed class Server : IDisposable
 
             _startedAt = Clock.Now;
             Become(ServerState.Running);
+            _logFile?.Start();
             Workers.Start();
             _listener.Start();
             LogStart();
+            ServerMeter.Join(this);
         }
     }
 
@@ -219,9 +236,10 @@ public sealed class Server : IDisposable
             {
                 Become(ServerState.Stopped);
                 Observers.End();
+                _ended = true;
             }
 
-            if (_state == ServerState.Stopped || _listener is null)
+            if (_ended || _listener is null)
             {
                 return;
             }
@@ -248,7 +266,8 @@ public sealed class Server : IDisposable
             }
 
             Observers.End();
-            Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+            ServerMeter.Leave(this);
+            LogEnd();
         }
 
         // Outside the lock, which a subscriber may want.
@@ -485,29 +504,41 @@ public sealed class Server : IDisposable
     /// <summary>From a worker's thread, or a handler thread.</summary>
     internal void OnHandlerError(Connection connection, Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerFailed(Options.Name, connection.Id, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFailed(Options.Name, connection.Id, exception);
+        }
     }
 
     /// <summary>From a handler thread.</summary>
     internal void OnHandlerErrorReported(Connection connection, Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Warning, _handlerErrors))
+        {
+            Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+        }
     }
 
     /// <summary>From the thread that watches over handler threads.</summary>
     internal void OnHandlerTimeout(Connection connection, TimeSpan after)
     {
         _lastError = $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s";
-        Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
+        if (MayLog(EventLevel.Warning, _handlerErrors))
+        {
+            Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
+        }
     }
 
     /// <summary>From a worker's thread.</summary>
     internal void OnHandlerFactoryError(Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerFactoryFailed(Options.Name, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFactoryFailed(Options.Name, exception);
+        }
     }
 
     /// <summary>From a worker's thread.</summary>
@@ -533,7 +564,30 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
-    internal void OnStall(int worker, long milliseconds) => Log.WorkerStalled(Options.Name, worker, milliseconds);
+    internal void OnStall(int worker, long milliseconds)
+    {
+        if (MayLog(EventLevel.Warning, _stalls))
+        {
+            Log.WorkerStalled(Options.Name, worker, milliseconds);
+        }
+    }
+
+    /// <summary>
+    /// Says how many events the throttles have left out. From the Listener's thread once a second, at the end, and from whoever logs the
+    /// next one: so each is told, and before what came after it.
+    /// </summary>
+    internal void LogLeftOut()
+    {
+        if (_handlerErrors.TakeLeftOut() is > 0 and var errors)
+        {
+            Log.HandlerErrorsLeftOut(Options.Name, errors, LogThrottle.Most);
+        }
+
+        if (_stalls.TakeLeftOut() is > 0 and var stalls)
+        {
+            Log.StallsLeftOut(Options.Name, stalls, LogThrottle.Most);
+        }
+    }
 
     /// <summary>
     /// From the engine thread that failed: the other ones are told to end, and each closes what it owns. Nothing is waited for here, as
@@ -686,6 +740,46 @@ public sealed class Server : IDisposable
         {
             throw new InvalidOperationException($"The server is {_state}.");
         }
+    }
+
+    private bool MayLog(EventLevel level, LogThrottle throttle)
+    {
+        if (level < LogLevel || !throttle.TryPass(Clock.Now))
+        {
+            return false;
+        }
+
+        LogLeftOut();
+        return true;
+    }
+
+    private void OpenLog()
+    {
+        if (Options.LogPath is { } path)
+        {
+            try
+            {
+                _logFile = new LogFile(path, Options.Name, error => _lastError = error);
+            }
+            catch (EngineException e)
+            {
+                throw ServerStartException.ForLog(path, e.Errno);
+            }
+
+            Log.SetFile(_logFile);
+        }
+    }
+
+    private void LogEnd()
+    {
+        LogLeftOut();
+        Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+        Log.SetFile(null);
+        _logFile?.End();
+
+        // In this order: who sees that it has ended has its last event before him.
+        _ended = true;
+        Log.Wake();
     }
 
     private void LogStart()

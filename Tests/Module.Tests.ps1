@@ -30,9 +30,12 @@ foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState') { @{ Name = $name } }
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel') {
+    # In the engine that one would be taken for the logging package's.
+    @{ Name = $name; EngineName = if ($name -eq 'LogLevel') { 'EventLevel' } else { $name } }
+}
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -195,7 +198,8 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
     }
 
     It 'has a singular noun of the module' {
-        $command.Noun -cmatch '^C10k[A-Z]\w*[^s]$' | Should -BeTrue
+        # Prometheus is a name, and one of them.
+        $command.Noun -cmatch '^C10k([A-Z]\w*[^s]|Prometheus)$' | Should -BeTrue
     }
 
     It 'has the class that its name says' {
@@ -447,6 +451,7 @@ Describe 'Type <Name>' -ForEach $outputs {
             'Worker' { @($server.Workers)[0] }
             'ServerOptions' { $server.Options }
             'Sample' { $server | Measure-C10kServer -Interval 10ms }
+            'LogRecord' { @(Get-C10kLog types)[0] }
         }
         $text = [System.Management.Automation.PSSerializer]::Serialize($object)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
@@ -499,7 +504,7 @@ Describe 'Enum <Name>' -ForEach $enums {
         Start-C10kServer | Stop-C10kServer
         $ours = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
         $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
-        $theirs = $engine.GetType("C10kServer.Engine.$Name")
+        $theirs = $engine.GetType("C10kServer.Engine.$EngineName")
     }
 
     It 'agrees with the engine''s, in names and values' {

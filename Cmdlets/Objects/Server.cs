@@ -170,6 +170,12 @@ public sealed class Server : IDisposable
 
     internal ServerEvents Events { get; }
 
+    /// <summary>What the server logs.</summary>
+    internal Engine.EventLog Log => _engine.Options.Log;
+
+    /// <summary>It was stopped, and its last record is in the log.</summary>
+    internal bool HasEnded => _engine.HasEnded;
+
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
 
@@ -190,7 +196,7 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>Something that belongs into the server's log.</summary>
-    internal void Log(Engine.EventLevel level, string message) => _engine.Report(level, message);
+    internal void Report(Engine.EventLevel level, string message) => _engine.Report(level, message);
 
     /// <summary>Stops the server and frees its name. From any thread, any number of times.</summary>
     internal void Stop(bool reset)
@@ -294,6 +300,12 @@ public sealed class Server : IDisposable
             return _engine.Reconfigure(change(_engine.Options));
         }
     }
+
+    /// <summary>Records that matter less are not logged from now on.</summary>
+    internal void SetLogLevel(LogLevel level) => _engine.LogLevel = (Engine.EventLevel)level;
+
+    /// <summary>The engine's look at the workers, which leaves alone what BusyPercent is measured from.</summary>
+    internal IReadOnlyList<Engine.WorkerInfo> GetWorkers() => _engine.GetWorkers();
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 

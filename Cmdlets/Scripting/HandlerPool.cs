@@ -111,7 +111,7 @@ internal sealed class HandlerPool
             foreach (HandlerThread thread in left.Where(static thread => !thread.HasComeBack))
             {
                 thread.Abandon();
-                Server.Log(Engine.EventLevel.Warning, "A handler blocks its thread, which was left to itself.");
+                Server.Report(Engine.EventLevel.Warning, "A handler blocks its thread, which was left to itself.");
             }
         }
 
@@ -130,7 +130,7 @@ internal sealed class HandlerPool
 
     /// <summary>From a thread that ends though it should not. The watching thread replaces it.</summary>
     internal void OnThreadFailed(Exception exception) =>
-        Server.Log(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
+        Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
@@ -226,7 +226,7 @@ internal sealed class HandlerPool
             _abandoned.Add(thread);
         }
 
-        Server.Log(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
+        Server.Report(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
     }
 
     /// <param name="Sequence">The message that a thread was at; 0 for none.</param>

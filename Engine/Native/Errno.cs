@@ -6,13 +6,18 @@ namespace C10kServer.Engine.Native;
 internal static class Errno
 {
     internal const int EPERM = 1;
+    internal const int ENOENT = 2;
     internal const int EINTR = 4;
+    internal const int ENXIO = 6;
     internal const int EAGAIN = 11;
     internal const int ENOMEM = 12;
     internal const int EACCES = 13;
+    internal const int ENOTDIR = 20;
+    internal const int EISDIR = 21;
     internal const int ENFILE = 23;
     internal const int EMFILE = 24;
     internal const int ENOSPC = 28;
+    internal const int EROFS = 30;
     internal const int EPIPE = 32;
     internal const int ENONET = 64;
     internal const int EPROTO = 71;

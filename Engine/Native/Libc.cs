@@ -53,6 +53,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Name, EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int Fcntl(int fd, int command, int value);
 
+    [LibraryImport(Name, EntryPoint = "open", SetLastError = true)]
+    internal static partial int Open(byte* path, int flags, uint mode);
+
     [LibraryImport(Name, EntryPoint = "statx", SetLastError = true)]
     internal static partial int Statx(int directory, byte* path, int flags, uint mask, byte* result);
 

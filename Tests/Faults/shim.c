@@ -19,7 +19,7 @@
 #define CALLS(X)                                                                                                                \
     X(accept4) X(recv) X(send) X(epoll_ctl) X(epoll_wait) X(eventfd) X(epoll_create1) X(socket) X(bind) X(listen) X(setsockopt) \
     X(getsockopt) X(getsockname) X(shutdown) X(close) X(ioctl) X(write) X(getrlimit) X(clock_gettime) X(syscall) \
-    X(connect) X(fcntl) X(statx)
+    X(connect) X(fcntl) X(statx) X(open)
 
 #define KIND(name) K_##name,
 enum kind { CALLS(KIND) KINDS };
@@ -330,6 +330,12 @@ SHIM(int, fcntl, int fd, int command, int value)
 {
     FAIL_FIRST(fcntl);
     return CALL(fcntl, int (*)(int, int, ...))(fd, command, value);
+}
+
+SHIM(int, open, const char *path, int flags, unsigned mode)
+{
+    FAIL_FIRST(open);
+    return opened(K_open, CALL(open, int (*)(const char *, int, ...))(path, flags, mode));
 }
 
 SHIM(int, statx, int directory, const char *path, int flags, unsigned mask, void *result)
