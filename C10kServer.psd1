@@ -15,6 +15,7 @@
         'Get-C10kConnection'
         'Get-C10kServer'
         'Get-C10kWorker'
+        'Invoke-C10kLoad'
         'Start-C10kServer'
         'Stop-C10kServer'
     )
