@@ -30,7 +30,7 @@ internal sealed class ChurnLoad : LoadLoop
         while (!IsStopped && Now < end && _begun < _limit)
         {
             Turn(Math.Min(end, ConnectDue()));
-            ThrowIfHopeless();
+            ThrowIfHopeless(Connections.Length);
         }
 
         SendingEnded = Now;
@@ -45,7 +45,7 @@ internal sealed class ChurnLoad : LoadLoop
         if (!IsStopped)
         {
             GiveUpUnanswered();
-            ThrowIfHopeless();
+            ThrowIfHopeless(1);
         }
     }
 
@@ -96,10 +96,10 @@ internal sealed class ChurnLoad : LoadLoop
             : Never;
     }
 
-    /// <summary>Where as many as are wanted at a time have failed and none has succeeded, none will.</summary>
-    private void ThrowIfHopeless()
+    /// <summary>Where so many have failed and none has succeeded, none will.</summary>
+    private void ThrowIfHopeless(int failures)
     {
-        if (Tally.Connected == 0 && Tally.FailedConnects > 0 && (Tally.FailedConnects >= Connections.Length || OpenCount + PendingCount == 0) && !IsStopped)
+        if (Tally.Connected == 0 && Tally.FailedConnects >= failures && !IsStopped)
         {
             ThrowConnectFailed();
         }
