@@ -22,9 +22,9 @@ $examples = foreach ($command in Get-Command -Module C10kServer -CommandType Cmd
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState') { @{ Name = $name } }
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LoadMode') { @{ Name = $name } }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'LoadResult') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -296,6 +296,7 @@ Describe 'Type <Name>' -ForEach $outputs {
             'Connection' { @($server.Connections)[0] }
             'Worker' { @($server.Workers)[0] }
             'ServerOptions' { $server.Options }
+            'LoadResult' { $server | Invoke-C10kLoad -Connection 2 -Count 10 }
         }
         $text = [System.Management.Automation.PSSerializer]::Serialize($object)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
@@ -348,7 +349,7 @@ Describe 'Enum <Name>' -ForEach $enums {
         Start-C10kServer | Stop-C10kServer
         $ours = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
         $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
-        $theirs = $engine.GetType("C10kServer.Engine.$Name")
+        $theirs = $engine.GetTypes().Where({ $_.IsPublic -and $_.Name -eq $Name })[0]
     }
 
     It 'agrees with the engine''s, in names and values' {

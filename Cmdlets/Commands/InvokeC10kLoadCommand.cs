@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Management.Automation;
 using System.Net;
 using C10kServer.Parameters;
+using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
@@ -24,10 +25,9 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
 
     /// <summary>The address to connect to.</summary>
     [Parameter(ParameterSetName = ByPort)]
-    [Address]
-    [ValidateCount(1, 1)]
+    [Address(OnlyOne = true)]
     [ArgumentCompleter(typeof(ListenAddressCompleter))]
-    public IPAddress[] Address { get; set; } = [IPAddress.Loopback];
+    public IPAddress Address { get; set; } = IPAddress.Loopback;
 
     /// <summary>The path of a Unix domain socket to connect to.</summary>
     [Parameter(Mandatory = true, ParameterSetName = ByPath)]
@@ -86,8 +86,8 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         if (ParameterSetName != ByObject)
         {
             EndPoint target = ParameterSetName == ByPath
-                ? new Engine.UnixEndPoint(SessionState.Path.GetUnresolvedProviderPathFromPSPath(UnixPath))
-                : new IPEndPoint(Reachable(Address[0]), Port);
+                ? new Engine.UnixEndPoint(Resolve(UnixPath!))
+                : new IPEndPoint(Reachable(Address), Port);
             Load(target, IsOwn(target));
             return;
         }
@@ -104,6 +104,20 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
 
             Load(server.EndPoint is IPEndPoint ip ? new IPEndPoint(Reachable(ip.Address), ip.Port) : server.EndPoint!, isOwn: true);
         }
+    }
+
+    /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
+    private string Resolve(string path)
+    {
+        string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
+        if (provider.Name != FileSystemProvider.ProviderName)
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new ArgumentException($"-UnixPath: '{path}' is a place of {provider.Name}, and a socket is a file."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, path));
+        }
+
+        return full;
     }
 
     /// <summary>Every interface has loopback among its addresses.</summary>

@@ -30,7 +30,7 @@ public sealed class LoadResult
         WrongBytes = report.WrongBytes;
         Timeouts = report.Timeouts;
         Unsent = report.Unsent;
-        ErrorDetails = [.. report.ErrorDetails];
+        ErrorDetail = string.Join("; ", report.ErrorDetails);
     }
 
     /// <summary>Whom the load was for: an address with its port, or the path of a socket.</summary>
@@ -102,8 +102,8 @@ public sealed class LoadResult
     /// <summary>The connections whose answer did not come in time.</summary>
     public long Timeouts { get; }
 
-    /// <summary>A sentence for each kind of error that there was, the most frequent first.</summary>
-    public IReadOnlyList<string> ErrorDetails { get; }
+    /// <summary>Words for each kind of error that there was, the most frequent first. Empty without one.</summary>
+    public string ErrorDetail { get; }
 
     /// <summary>The result in short.</summary>
     /// <returns>For instance "Echo on 127.0.0.1:7007: 98765 requests/s, P99 1.2 ms, 0 errors".</returns>

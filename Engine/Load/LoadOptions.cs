@@ -83,10 +83,10 @@ public sealed record LoadOptions
                 nameof(Pipeline), Pipeline, $"{nameof(Connections)} times {nameof(Pipeline)} must be at most {MaxInFlight}.");
         }
 
-        Check(Duration > TimeSpan.Zero || (Count > 0 && Mode != LoadMode.Idle), "Without a duration, a count of requests must end the load.", nameof(Duration));
         Check(Pipeline == 1 || Mode == LoadMode.Echo, "Only in the mode Echo are several requests in flight on a connection.", nameof(Pipeline));
         Check(Count == 0 || Mode != LoadMode.Idle, "In the mode Idle each connection is echoed once: there is nothing to count.", nameof(Count));
         Check(Rate == 0 || Mode != LoadMode.Idle, "In the mode Idle there is no rate: nothing is sent until the end.", nameof(Rate));
+        Check(Duration > TimeSpan.Zero || (Count > 0 && Mode != LoadMode.Idle), "Without a duration, a count of requests must end the load.", nameof(Duration));
     }
 
     private static void Check(bool good, string message, string name)
