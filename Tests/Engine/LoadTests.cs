@@ -206,10 +206,10 @@ public class LoadTests
         using var fixture = new ServerFixture(new EchoHandler());
         Allocated(20_000);
 
-        // What all its requests have cost in the process, the server's side included, is what a few cost.
+        // All threads of the process count, the server's and those that test included: an object a request would be 24 bytes at least.
         long few = Allocated(1000);
         long many = Allocated(200_000);
-        Assert.True(many - few < 50_000, $"1,000 requests allocate {few} bytes, 200,000 allocate {many}");
+        Assert.True(many - few < 1_000_000, $"1,000 requests allocate {few} bytes, 200,000 allocate {many}");
 
         long Allocated(int count)
         {
