@@ -17,6 +17,7 @@
         'Get-C10kLog'
         'Get-C10kServer'
         'Get-C10kWorker'
+        'Invoke-C10kLoad'
         'Measure-C10kServer'
         'Move-C10kConnection'
         'Restart-C10kServer'

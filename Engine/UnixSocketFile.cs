@@ -79,7 +79,8 @@ internal sealed unsafe class UnixSocketFile
         File.Delete(path);
     }
 
-    private static uint Write(string path, byte* address)
+    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
+    internal static uint Write(string path, byte* address)
     {
         var bytes = new Span<byte>(address, SockAddr.MaxLength);
         bytes.Clear();

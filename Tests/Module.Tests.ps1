@@ -30,12 +30,12 @@ foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel') {
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel', 'LoadMode') {
     # In the engine that one would be taken for the logging package's.
     @{ Name = $name; EngineName = if ($name -eq 'LogLevel') { 'EventLevel' } else { $name } }
 }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord', 'LoadResult') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -452,6 +452,7 @@ Describe 'Type <Name>' -ForEach $outputs {
             'ServerOptions' { $server.Options }
             'Sample' { $server | Measure-C10kServer -Interval 10ms }
             'LogRecord' { @(Get-C10kLog types)[0] }
+            'LoadResult' { $server | Invoke-C10kLoad -Connection 2 -Count 10 }
         }
         $text = [System.Management.Automation.PSSerializer]::Serialize($object)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
@@ -504,7 +505,7 @@ Describe 'Enum <Name>' -ForEach $enums {
         Start-C10kServer | Stop-C10kServer
         $ours = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
         $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
-        $theirs = $engine.GetType("C10kServer.Engine.$EngineName")
+        $theirs = $engine.GetTypes().Where({ $_.IsPublic -and $_.Name -eq $EngineName })[0]
     }
 
     It 'agrees with the engine''s, in names and values' {

@@ -36,6 +36,7 @@ internal static class Errno
     internal const int ECONNREFUSED = 111;
     internal const int EHOSTDOWN = 112;
     internal const int EHOSTUNREACH = 113;
+    internal const int EINPROGRESS = 115;
 
     /// <summary>The errno of this thread's last call. Valid until its next call.</summary>
     internal static int Last => Marshal.GetLastPInvokeError();

@@ -71,6 +71,12 @@ internal static unsafe partial class Libc
     [LibraryImport(Name, EntryPoint = "eventfd", SetLastError = true)]
     internal static partial int EventFd(uint initial, int flags);
 
+    [LibraryImport(Name, EntryPoint = "timerfd_create", SetLastError = true)]
+    internal static partial int TimerFdCreate(int clock, int flags);
+
+    [LibraryImport(Name, EntryPoint = "timerfd_settime", SetLastError = true)]
+    internal static partial int TimerFdSetTime(int fd, int flags, long* value, long* old);
+
     [LibraryImport(Name, EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(Descriptor fd, void* buffer, nuint length);
 
