@@ -133,10 +133,10 @@ internal sealed unsafe class Worker : IDisposable
     /// <summary>To the handler threads, where the server has them.</summary>
     internal SessionGate? Gate { get; }
 
-    /// <summary>Has sockets with ReusePort alone.</summary>
     /// <summary>Of all servers; from any thread.</summary>
     internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
 
+    /// <summary>Has sockets with ReusePort alone.</summary>
     internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>
@@ -517,6 +517,13 @@ internal sealed unsafe class Worker : IDisposable
         if (errno != 0)
         {
             connection.FailSocket(errno);
+        }
+
+        if (connection.Tag is Session session)
+        {
+            // A handler thread may have posted to the worker before, which was over by then: nobody else would come for it.
+            Gate!.TakeOver(session);
+            connection.Deliver(session);
         }
     }
 

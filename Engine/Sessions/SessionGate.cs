@@ -53,6 +53,9 @@ internal sealed class SessionGate(SessionScheduler scheduler)
         }
     }
 
+    /// <summary>A session has moved here: if handler threads owe it an answer, they owe that to this worker.</summary>
+    internal void TakeOver(Session session) => scheduler.TakeOver(session, this);
+
     /// <summary>Each turn: whether the mailbox is to be looked into, though nobody has woken this worker for it.</summary>
     internal bool LookAround(bool posted, long now)
     {

@@ -122,6 +122,20 @@ public sealed class SessionScheduler
         }
     }
 
+    /// <summary>From the worker that a session's connection has moved to.</summary>
+    internal void TakeOver(Session session, SessionGate gate)
+    {
+        lock (_gate)
+        {
+            if (session.Scheduled)
+            {
+                session.Gate!.Settle();
+                session.Gate = gate;
+                gate.Owe();
+            }
+        }
+    }
+
     /// <summary>From a worker that waits for answers: if those awake are held up, another consumer is woken.</summary>
     internal void Nudge(long now)
     {
