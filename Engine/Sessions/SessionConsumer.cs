@@ -118,7 +118,10 @@ public sealed class SessionConsumer
 
     private bool TakeSession()
     {
-        Session = _scheduler.Exchange(Session, _next, _weight, out _next);
+        // No longer this thread's once it is given back: a resume that follows wakes the worker, which then need not look by itself any more.
+        Session? done = Session;
+        Session = null;
+        Session = _scheduler.Exchange(done, _next, _weight, out _next);
         if (Session is null)
         {
             WakeAll();
