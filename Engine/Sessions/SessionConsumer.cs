@@ -20,6 +20,8 @@ public sealed class SessionConsumer
     private static SessionConsumer? t_current;
 
     private readonly SessionScheduler _scheduler;
+
+    // The thread's, and its own lock: the thread may send while another one abandons it.
     private readonly List<Worker> _toWake = [];
     private SessionMessage? _next;
     private int _turn;
@@ -95,25 +97,35 @@ public sealed class SessionConsumer
     public void Leave()
     {
         t_current = null;
-        if (!_over)
-        {
-            GiveUp();
-        }
+        GiveUp();
     }
 
-    /// <summary>On the thread: the worker gets its wake-up when this one has nothing more to do, or after a moment.</summary>
+    /// <summary>
+    /// On the thread: the worker gets its wake-up when this one has nothing more to do, or after a moment. At once when the thread was
+    /// abandoned meanwhile: it may send nevertheless.
+    /// </summary>
     internal void WakeLater(Worker worker)
     {
-        if (!_toWake.Contains(worker))
+        lock (_toWake)
         {
-            if (_toWake.Count == 0)
+            if (!_over)
             {
-                _savingSince = Stopwatch.GetTimestamp();
-            }
+                if (!_toWake.Contains(worker))
+                {
+                    if (_toWake.Count == 0)
+                    {
+                        _savingSince = Stopwatch.GetTimestamp();
+                    }
 
-            worker.Gate!.BeginUnsignalled();
-            _toWake.Add(worker);
+                    worker.Gate!.BeginUnsignalled();
+                    _toWake.Add(worker);
+                }
+
+                return;
+            }
         }
+
+        worker.Wake();
     }
 
     private bool TakeSession()
@@ -135,7 +147,16 @@ public sealed class SessionConsumer
 
     private void GiveUp()
     {
-        _over = true;
+        lock (_toWake)
+        {
+            if (_over)
+            {
+                return;
+            }
+
+            _over = true;
+        }
+
         Session? session = Session;
         Session = null;
         _scheduler.Leave(session, _next, _weight);
@@ -144,12 +165,15 @@ public sealed class SessionConsumer
 
     private void WakeAll()
     {
-        foreach (Worker worker in _toWake)
+        lock (_toWake)
         {
-            worker.Wake();
-            worker.Gate!.EndUnsignalled();
-        }
+            foreach (Worker worker in _toWake)
+            {
+                worker.Wake();
+                worker.Gate!.EndUnsignalled();
+            }
 
-        _toWake.Clear();
+            _toWake.Clear();
+        }
     }
 }
