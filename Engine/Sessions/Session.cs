@@ -104,6 +104,7 @@ public sealed class Session
     /// </summary>
     public bool Send(ReadOnlySpan<byte> data)
     {
+        bool fits;
         lock (_outputLock)
         {
             if (_over || (_wishes & SessionWish.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed)
@@ -116,25 +117,26 @@ public sealed class Session
                 return true;
             }
 
-            if (_outputLength > Connection.Worker.Options.MaxSendQueue - data.Length)
+            fits = _outputLength <= Connection.Worker.Options.MaxSendQueue - data.Length;
+            if (fits)
             {
-                _wishes |= SessionWish.Overflow;
+                Append(data);
             }
             else
             {
-                Append(data);
+                _wishes |= SessionWish.Overflow;
             }
 
             if (_posted)
             {
-                return (_wishes & SessionWish.Overflow) == 0;
+                return fits;
             }
 
             _posted = true;
         }
 
         Post();
-        return true;
+        return fits;
     }
 
     /// <summary>Closes in order, after what was sent. Further messages of the peer are dropped.</summary>
@@ -231,7 +233,11 @@ public sealed class Session
 
     private void Wish(SessionWish wish)
     {
-        _deaf |= (wish & SessionWish.Ends) != 0;
+        if ((wish & SessionWish.Ends) != 0)
+        {
+            _deaf = true;
+        }
+
         lock (_outputLock)
         {
             _wishes |= wish;
