@@ -68,6 +68,9 @@ public sealed class SessionConsumer
             message = _next!;
             session = Session!;
             _next = message.Next;
+
+            // Who keeps a message keeps none that came after it.
+            message.Next = null;
             _weight += message.Weight;
             _turn++;
             _began = Stopwatch.GetTimestamp();
