@@ -682,6 +682,8 @@ internal sealed unsafe class Worker : IDisposable
                 Gate?.Publish(Now);
                 Reap();
             }
+
+            Gate?.Close();
         }
         catch (Exception e)
         {

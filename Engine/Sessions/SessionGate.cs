@@ -75,6 +75,9 @@ internal sealed class SessionGate(SessionScheduler scheduler)
         return posted;
     }
 
+    /// <summary>The worker is over, and nobody looks around for it any more: consumers that sleep take what it has left.</summary>
+    internal void Close() => scheduler.WakeAll();
+
     // Under the scheduler's lock.
     internal void Owe() => Volatile.Write(ref _owed, _owed + 1);
 

@@ -145,6 +145,19 @@ public sealed class SessionScheduler
         }
     }
 
+    /// <summary>From a worker at its end.</summary>
+    internal void WakeAll()
+    {
+        lock (_gate)
+        {
+            if (_ready.Count > 0)
+            {
+                _wakesUnderWay = _asleep;
+                Monitor.PulseAll(_gate);
+            }
+        }
+    }
+
     /// <summary>
     /// Gives back the session that a consumer is done with, and takes the next. Null where nothing is ready: then the consumer
     /// sees to its wake-ups and calls <see cref="WaitAndTake"/>.
