@@ -26,6 +26,8 @@ public sealed class SessionConsumer
     private SessionMessage? _next;
     private int _turn;
     private int _weight;
+
+    // When it got the message that it is at; 0 while it is at none. Others look at it.
     private long _began;
     private long _savingSince;
     private volatile bool _over;
@@ -36,11 +38,14 @@ public sealed class SessionConsumer
         ArgumentNullException.ThrowIfNull(scheduler);
         _scheduler = scheduler;
         t_current = this;
-        scheduler.Join();
+        scheduler.Join(this);
     }
 
     /// <summary>Whose message the thread has at present.</summary>
     public Session? Session { get; private set; }
+
+    /// <summary>It waits for a session. The scheduler's lock's.</summary>
+    internal bool IsAsleep { get; set; }
 
     /// <summary>The calling thread's, if it has one.</summary>
     internal static SessionConsumer? Current => t_current;
@@ -73,7 +78,7 @@ public sealed class SessionConsumer
             message.Next = null;
             _weight += message.Weight;
             _turn++;
-            _began = Stopwatch.GetTimestamp();
+            Volatile.Write(ref _began, Stopwatch.GetTimestamp());
             if (message.Kind == SessionEvent.PeerClosed)
             {
                 // Everything that came before is answered.
@@ -131,8 +136,17 @@ public sealed class SessionConsumer
         worker.Wake();
     }
 
+    /// <summary>Whether it may be expected to take a session soon: it neither sleeps nor is at a message since before that time. From any thread.</summary>
+    internal bool IsFree(long since)
+    {
+        long began = Volatile.Read(ref _began);
+        return !IsAsleep && (began == 0 || began >= since);
+    }
+
     private bool TakeSession()
     {
+        Volatile.Write(ref _began, 0);
+
         // No longer this thread's once it is given back: a resume that follows wakes the worker, which then need not look by itself any more.
         Session? done = Session;
         Session = null;
@@ -140,7 +154,7 @@ public sealed class SessionConsumer
         if (Session is null)
         {
             WakeAll();
-            Session = _scheduler.WaitAndTake(out _next);
+            Session = _scheduler.WaitAndTake(this, out _next);
         }
 
         _turn = 0;
@@ -162,7 +176,7 @@ public sealed class SessionConsumer
 
         Session? session = Session;
         Session = null;
-        _scheduler.Leave(session, _next, _weight);
+        _scheduler.Leave(this, session, _next, _weight);
         WakeAll();
     }
 

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace C10kServer.Engine;
 
 /// <summary>
@@ -21,10 +23,13 @@ public sealed class SessionScheduler
     // a further thread, which would compete with the worker for a processor.
     private const int PatienceMilliseconds = 2;
 
+    // Who is at a message for longer than that is held up.
+    private static readonly long PatienceTicks = PatienceMilliseconds * Stopwatch.Frequency / 1000;
+
     private readonly object _gate = new();
     private readonly Queue<Session> _ready = new();
+    private readonly List<SessionConsumer> _consumers = [];
     private readonly SessionHandler _handler;
-    private int _awake;
     private int _asleep;
     private int _wakesUnderWay;
     private bool _closed;
@@ -181,7 +186,7 @@ public sealed class SessionScheduler
     }
 
     /// <summary>Waits for a session. Null when no more will come.</summary>
-    internal Session? WaitAndTake(out SessionMessage? chain)
+    internal Session? WaitAndTake(SessionConsumer consumer, out SessionMessage? chain)
     {
         lock (_gate)
         {
@@ -197,11 +202,11 @@ public sealed class SessionScheduler
                     return null;
                 }
 
-                _awake--;
+                consumer.IsAsleep = true;
                 _asleep++;
                 Monitor.Wait(_gate);
                 _asleep--;
-                _awake++;
+                consumer.IsAsleep = false;
                 if (_wakesUnderWay > 0)
                 {
                     _wakesUnderWay--;
@@ -210,21 +215,21 @@ public sealed class SessionScheduler
         }
     }
 
-    internal void Join()
+    internal void Join(SessionConsumer consumer)
     {
         lock (_gate)
         {
-            _awake++;
+            _consumers.Add(consumer);
         }
     }
 
     /// <summary>A consumer ends, with a session perhaps that it had not got through with.</summary>
-    internal void Leave(Session? session, SessionMessage? rest, int weight)
+    internal void Leave(SessionConsumer consumer, Session? session, SessionMessage? rest, int weight)
     {
         bool room;
         lock (_gate)
         {
-            _awake--;
+            _consumers.Remove(consumer);
             room = GiveBack(session, rest, weight);
             WakeIfNeeded(Clock.Now);
         }
@@ -310,10 +315,24 @@ public sealed class SessionScheduler
     {
         if (_ready.TryPeek(out Session? first)
             && _asleep > _wakesUnderWay
-            && (_awake + _wakesUnderWay == 0 || now - first.ScheduledAt >= PatienceMilliseconds))
+            && (now - first.ScheduledAt >= PatienceMilliseconds || (_wakesUnderWay == 0 && !IsAnyFree())))
         {
             _wakesUnderWay++;
             Monitor.Pulse(_gate);
         }
+    }
+
+    private bool IsAnyFree()
+    {
+        long since = Stopwatch.GetTimestamp() - PatienceTicks;
+        foreach (SessionConsumer consumer in _consumers)
+        {
+            if (consumer.IsFree(since))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }
