@@ -99,6 +99,9 @@ internal sealed class SessionFixture : IDisposable
     /// <summary>The row of a client's connection.</summary>
     internal ConnectionInfo RowOf(TestClient client) => Rows().Single(row => client.Socket.LocalEndPoint!.Equals(row.RemoteEndPoint));
 
+    /// <summary>Whether a connection that does nothing just now has a session object.</summary>
+    internal bool HasSession(ConnectionInfo row) => TableOf(Server.Workers.Current[row.Worker]).At(row.Slot)?.Tag is Session;
+
     internal void AddThread()
     {
         int number = _threads.Count;
@@ -162,6 +165,9 @@ internal sealed class SessionFixture : IDisposable
             _workers.Add(worker);
         }
     }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_table")]
+    private static extern ref ConnectionTable TableOf(Worker worker);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_gate")]
     private static extern ref object LockOf(SessionScheduler scheduler);
