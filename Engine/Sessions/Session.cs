@@ -18,6 +18,9 @@ public sealed class Session
     // The least that is rented for output: an answer or two.
     private const int LeastOutput = 256;
 
+    // So much does not wait for a saved wake-up: it would grow towards the bound while the worker sleeps.
+    private const int MuchOutput = 32 * 1024;
+
     private readonly Lock _outputLock = new();
     private byte[]? _output;
     private int _outputLength;
@@ -105,6 +108,8 @@ public sealed class Session
     public bool Send(ReadOnlySpan<byte> data)
     {
         bool fits;
+        bool isMuch;
+        bool isPosted;
         lock (_outputLock)
         {
             if (_over || (_wishes & SessionWish.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed)
@@ -117,6 +122,7 @@ public sealed class Session
                 return true;
             }
 
+            int before = _outputLength;
             fits = _outputLength <= Connection.Worker.Options.MaxSendQueue - data.Length;
             if (fits)
             {
@@ -127,15 +133,20 @@ public sealed class Session
                 _wishes |= SessionWish.Overflow;
             }
 
-            if (_posted)
-            {
-                return fits;
-            }
-
+            isMuch = before <= MuchOutput && _outputLength > MuchOutput;
+            isPosted = _posted;
             _posted = true;
         }
 
-        Post();
+        if (!isPosted)
+        {
+            Post(atOnce: isMuch);
+        }
+        else if (isMuch)
+        {
+            Connection.Worker.Wake();
+        }
+
         return fits;
     }
 
@@ -249,18 +260,18 @@ public sealed class Session
             _posted = true;
         }
 
-        Post();
+        Post(atOnce: false);
     }
 
     /// <summary>
     /// Tells the worker. Within the session's own turn of a consumer the wake-up may wait for a moment, so that one serves several: the worker
     /// looks by itself while it is owed something.
     /// </summary>
-    private void Post()
+    private void Post(bool atOnce)
     {
         Worker worker = Connection.Worker;
         var command = new Command(CommandKind.Deliver, Subject: this);
-        if (SessionConsumer.Current is { } consumer && consumer.Session == this && Gate == worker.Gate)
+        if (!atOnce && SessionConsumer.Current is { } consumer && consumer.Session == this && Gate == worker.Gate)
         {
             if (worker.Post(command, wake: false))
             {
