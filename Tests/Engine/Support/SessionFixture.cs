@@ -105,12 +105,10 @@ internal sealed class SessionFixture : IDisposable
     internal void AddThread()
     {
         int number = _threads.Count;
-        using var joined = new ManualResetEventSlim();
         var thread = new Thread(() =>
         {
             var consumer = new SessionConsumer(Scheduler);
             _consumers[number] = consumer;
-            joined.Set();
             try
             {
                 while (consumer.TryTake(out Session? session, out SessionMessage? message))
@@ -130,7 +128,7 @@ internal sealed class SessionFixture : IDisposable
         { IsBackground = true };
         _threads.Add(thread);
         thread.Start();
-        joined.Wait(TestContext.Current.CancellationToken);
+        Eventually.True(() => _consumers.ContainsKey(number));
     }
 
     internal void Resize(int workers)
@@ -150,6 +148,7 @@ internal sealed class SessionFixture : IDisposable
 
     public void Dispose()
     {
+        Assert.Empty(_failures);
         Server.Stop();
         Scheduler.Complete();
         _threads.ForEach(static thread => Assert.True(thread.Join(Eventually.Patience), "a handler thread does not end"));
