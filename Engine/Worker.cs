@@ -527,6 +527,13 @@ internal sealed unsafe class Worker : IDisposable
         {
             connection.FailSocket(errno);
         }
+
+        if (connection.Tag is Session session)
+        {
+            // A handler thread may have posted to the worker before, which was over by then: nobody else would come for it.
+            Gate!.TakeOver(session);
+            connection.Deliver(session);
+        }
     }
 
     /// <summary>Retiring: connections go to the workers that stay; with the last one this one ends.</summary>
@@ -687,6 +694,8 @@ internal sealed unsafe class Worker : IDisposable
                 Gate?.Publish(Now);
                 Reap();
             }
+
+            Gate?.Close();
         }
         catch (Exception e)
         {
