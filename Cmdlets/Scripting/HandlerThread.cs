@@ -9,7 +9,7 @@ namespace C10kServer.Scripting;
 /// A thread with a runspace of its own, and in that one long pipeline, which calls the handler. Two threads never share a runspace.
 /// <para>
 /// Threads: everything is the thread's own, but for <see cref="Look"/>, <see cref="TryInterrupt"/>, <see cref="StopPipeline"/>,
-/// <see cref="Abandon"/> and <see cref="Join"/>, by which the <see cref="HandlerPool"/> watches over it. Who wins
+/// <see cref="TryAbandon"/>, <see cref="TryEnd"/>, <see cref="StopLoading"/> and <see cref="Join"/>, by which the <see cref="HandlerPool"/> watches over it. Who wins
 /// between the end of a message and its interruption is decided by one exchange of <see cref="_phase"/>.
 /// </para>
 /// </summary>
@@ -29,7 +29,10 @@ internal sealed class HandlerThread
     private readonly HandlerCode _code;
     private readonly int _number;
     private readonly HandlerOutput _output;
+    private readonly HandlerOutput _sendOutput;
     private readonly Thread _thread;
+
+    // Guards the end of an interruption: the thread's return, or that it is given up.
     private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
@@ -46,7 +49,8 @@ internal sealed class HandlerThread
     private long _sequence;
     private long _phase;
     private bool _settled;
-    private volatile bool _abandoned;
+    private bool _abandoned;
+    private volatile bool _ending;
 
     internal HandlerThread(HandlerPool pool, HandlerCode code, int number)
     {
@@ -54,6 +58,7 @@ internal sealed class HandlerThread
         _code = code;
         _number = number;
         _output = new HandlerOutput(code.Framing, code.Encoding);
+        _sendOutput = new HandlerOutput(code.Framing, code.Encoding);
         _arguments = new object?[2 + code.Arguments.Length];
         code.Arguments.CopyTo(_arguments, 2);
         _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.Server.Name} h{number}" };
@@ -77,7 +82,7 @@ internal sealed class HandlerThread
 
     /// <summary>
     /// From the watching thread: interrupts a message, unless it has just come to its end. Afterwards the thread waits to be told what
-    /// became of it, by <see cref="StopPipeline"/> or <see cref="Abandon"/>.
+    /// became of it, by <see cref="StopPipeline"/> or <see cref="TryAbandon"/>.
     /// </summary>
     internal bool TryInterrupt(long sequence, out Engine.Session? session)
     {
@@ -93,24 +98,52 @@ internal sealed class HandlerThread
     /// </summary>
     internal void StopPipeline()
     {
-        try
+        StopRun();
+        lock (_settling)
         {
-            _pipeline?.Stop();
+            _settled = true;
+            Monitor.Pulse(_settling);
         }
-        catch (ObjectDisposedException)
-        {
-            // It came to its end by itself.
-        }
-
-        Settle();
     }
 
-    /// <summary>After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others.</summary>
-    internal void Abandon()
+    /// <summary>
+    /// After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others. False: it just has come back.
+    /// </summary>
+    internal bool TryAbandon()
     {
-        _abandoned = true;
-        _consumer!.Abandon();
-        Settle();
+        lock (_settling)
+        {
+            if (!IsInterrupted)
+            {
+                return false;
+            }
+
+            _abandoned = true;
+            _settled = true;
+            Monitor.Pulse(_settling);
+
+            // Within the lock: the thread leaves the scheduler behind it.
+            _consumer!.Abandon();
+            return true;
+        }
+    }
+
+    /// <summary>From the pool: begins no further message. False: modules are still being imported, and <see cref="StopLoading"/> is called for.</summary>
+    internal bool TryEnd()
+    {
+        _ending = true;
+        return _ready.Task.IsCompleted;
+    }
+
+    /// <summary>After <see cref="TryEnd"/>, on a thread that may be held up.</summary>
+    internal void StopLoading()
+    {
+        // Again and again: a pipeline that was about to begin when it was stopped begins all the same.
+        do
+        {
+            StopRun();
+        }
+        while (!_ready.Task.IsCompleted && !_thread.Join(TimeSpan.FromMilliseconds(20)));
     }
 
     /// <summary>Whether its interruption is over.</summary>
@@ -122,13 +155,16 @@ internal sealed class HandlerThread
     /// <summary>The handler has closed its connection: what it puts out with this message is sent before.</summary>
     internal void CloseAfterMessage() => _closeAfter = true;
 
-    /// <summary>Sends what has been encoded by the thread's own output.</summary>
-    internal HandlerOutput Output => _output;
+    /// <summary>Whether it is one of that pool's, and so encodes as that one does.</summary>
+    internal bool IsOf(HandlerPool pool) => _pool == pool;
+
+    /// <summary>For what a handler sends by itself. Apart from its output, as the ToString of an object there may send, too.</summary>
+    internal HandlerOutput SendOutput => _sendOutput;
 
     /// <summary>Within the pipeline: calls the handler until no more messages come, or it is interrupted.</summary>
     internal void Serve()
     {
-        while (_consumer!.TryTake(out Engine.Session? session, out Engine.SessionMessage? message))
+        while (!_ending && _consumer!.TryTake(out Engine.Session? session, out Engine.SessionMessage? message))
         {
             _session = session;
             _data = message.Data;
@@ -180,11 +216,6 @@ internal sealed class HandlerThread
         state.ThrowOnRunspaceOpenError = true;
         state.ThreadOptions = PSThreadOptions.UseCurrentThread;
         state.Commands.Add(new SessionStateCmdletEntry("Invoke-C10kHandler", typeof(InvokeHandlerCommand), null));
-        if (_code.Modules.Length > 0)
-        {
-            state.ImportPSModule(_code.Modules);
-        }
-
         foreach ((string name, object? value) in _code.Usings)
         {
             state.Variables.Add(new SessionStateVariableEntry(name, value, null));
@@ -200,11 +231,13 @@ internal sealed class HandlerThread
             variables.Set(new HandlerVariable("Data", () => _data));
             variables.Set(new HandlerVariable("Server", () => _pool.Server));
             variables.Set(new HandlerVariable("ConnectionState", () => Connection?.ConnectionState));
-            if (_code.Location is not null)
+            if (Directory.Exists(_code.Location))
             {
+                // It was there at the start. A thread that replaces another one is made all the same when it is not any more.
                 runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(_code.Location));
             }
 
+            ImportModules(runspace);
             _onMessage = _code.OnMessage.Build();
             _onConnect = _code.OnConnect?.Build();
             _onClose = _code.OnClose?.Build();
@@ -214,6 +247,30 @@ internal sealed class HandlerThread
         {
             runspace.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>By a pipeline, which can be stopped: opening a runspace cannot.</summary>
+    private void ImportModules(Runspace runspace)
+    {
+        if (_code.Modules.Length == 0)
+        {
+            return;
+        }
+
+        using PowerShell pipeline = PowerShell.Create();
+        pipeline.Runspace = runspace;
+        pipeline.AddCommand("Import-Module").AddParameter("Name", _code.Modules).AddParameter("ErrorAction", ActionPreference.Stop);
+        _pipeline = pipeline;
+        if (_ending)
+        {
+            throw new PipelineStoppedException();
+        }
+
+        pipeline.Invoke();
+        foreach (ErrorRecord record in pipeline.Streams.Error)
+        {
+            _pool.Server.Log(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
         }
     }
 
@@ -237,25 +294,23 @@ internal sealed class HandlerThread
         {
         }
 
-        if (!IsInterrupted)
-        {
-            return false;
-        }
-
         // Not before the stop has come through: it would hit the next pipeline.
         lock (_settling)
         {
+            if (!IsInterrupted)
+            {
+                return false;
+            }
+
             while (!_settled)
             {
                 Monitor.Wait(_settling);
             }
 
             _settled = false;
+            Volatile.Write(ref _phase, Idle);
+            return !_abandoned && !_ending;
         }
-
-        _pipeline = null;
-        Volatile.Write(ref _phase, Idle);
-        return !_abandoned;
     }
 
     private void Call(Engine.Session session, Engine.SessionMessage message)
@@ -297,12 +352,15 @@ internal sealed class HandlerThread
         }
     }
 
-    private void Settle()
+    private void StopRun()
     {
-        lock (_settling)
+        try
         {
-            _settled = true;
-            Monitor.Pulse(_settling);
+            _pipeline?.Stop();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It came to its end by itself.
         }
     }
 
