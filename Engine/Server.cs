@@ -425,7 +425,7 @@ public sealed class Server : IDisposable
     /// <summary>From the thread that watches over handler threads.</summary>
     internal void OnHandlerTimeout(Connection connection, TimeSpan after)
     {
-        _lastError = $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s";
+        _lastError = string.Create(CultureInfo.InvariantCulture, $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s");
         Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
     }
 

@@ -1,5 +1,7 @@
 # A connection that a test itself talks over: text is Latin 1, so that each byte is a character and the other way round.
 
+$script:talks = [System.Collections.Generic.List[hashtable]]::new()
+
 function Open-Talk {
     <#
     .SYNOPSIS
@@ -12,7 +14,9 @@ function Open-Talk {
     $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $Server.Port)
     $client.NoDelay = $true
     $client.ReceiveTimeout = 20000
-    @{ Client = $client; Stream = $client.GetStream(); Buffer = [byte[]]::new(1MB) }
+    $talk = @{ Client = $client; Stream = $client.GetStream(); Buffer = [byte[]]::new(64KB) }
+    $script:talks.Add($talk)
+    $talk
 }
 
 function Send-Talk {
@@ -23,7 +27,7 @@ function Send-Talk {
     [CmdletBinding()]
     param([Parameter(Mandatory)] [hashtable] $Talk, $Data = '', [switch] $Finish, [switch] $Slowly)
 
-    $bytes = if ($Data -is [byte[]]) { $Data } else { [System.Text.Encoding]::Latin1.GetBytes($Data) }
+    if ($Data -is [byte[]]) { $bytes = $Data } else { $bytes = [System.Text.Encoding]::Latin1.GetBytes($Data) }
     if ($Slowly) {
         foreach ($byte in $bytes) {
             $Talk.Stream.WriteByte($byte)
@@ -64,12 +68,15 @@ function Read-Talk {
 function Close-Talk {
     <#
     .SYNOPSIS
-        Closes at once.
+        Closes at once: some, or all that there are.
     #>
     [CmdletBinding()]
-    param([Parameter(Mandatory)] [hashtable[]] $Talk)
+    param([hashtable[]] $Talk = $script:talks.ToArray())
 
-    foreach ($one in $Talk) { $one.Client.Dispose() }
+    foreach ($one in $Talk) {
+        $one.Client.Dispose()
+        $null = $script:talks.Remove($one)
+    }
 }
 
 function Invoke-Talk {
