@@ -32,7 +32,7 @@ internal sealed class HandlerThread
     private readonly HandlerOutput _sendOutput;
     private readonly Thread _thread;
 
-    // Guards the end of an interruption: the thread's return, or that it is given up.
+    // Guards the pipeline, and the end of an interruption: the thread's return, or that it is given up.
     private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
@@ -42,12 +42,13 @@ internal sealed class HandlerThread
     private ScriptBlock? _onConnect;
     private ScriptBlock? _onClose;
     private Engine.SessionConsumer? _consumer;
-    private volatile PowerShell? _pipeline;
+    private PowerShell? _pipeline;
     private Engine.Session? _session;
     private object? _data;
     private bool _closeAfter;
     private long _sequence;
     private long _phase;
+    private int _stops;
     private bool _settled;
     private bool _abandoned;
     private volatile bool _ending;
@@ -81,8 +82,8 @@ internal sealed class HandlerThread
     internal long Look() => Volatile.Read(ref _phase) is var phase && (phase & PhaseMask) == Running ? phase >> PhaseBits : 0;
 
     /// <summary>
-    /// From the watching thread: interrupts a message, unless it has just come to its end. Afterwards the thread waits to be told what
-    /// became of it, by <see cref="StopPipeline"/> or <see cref="TryAbandon"/>.
+    /// From the watching thread: interrupts a message, unless it has just come to its end. The thread then waits for
+    /// <see cref="StopPipeline"/>, which is owed to it.
     /// </summary>
     internal bool TryInterrupt(long sequence, out Engine.Session? session)
     {
@@ -102,7 +103,7 @@ internal sealed class HandlerThread
         lock (_settling)
         {
             _settled = true;
-            Monitor.Pulse(_settling);
+            Monitor.PulseAll(_settling);
         }
     }
 
@@ -119,8 +120,6 @@ internal sealed class HandlerThread
             }
 
             _abandoned = true;
-            _settled = true;
-            Monitor.Pulse(_settling);
 
             // Within the lock: the thread leaves the scheduler behind it.
             _consumer!.Abandon();
@@ -258,20 +257,52 @@ internal sealed class HandlerThread
             return;
         }
 
-        using PowerShell pipeline = PowerShell.Create();
-        pipeline.Runspace = runspace;
-        pipeline.AddCommand("Import-Module").AddParameter("Name", _code.Modules).AddParameter("ErrorAction", ActionPreference.Stop);
-        _pipeline = pipeline;
-        if (_ending)
+        PowerShell pipeline = NewPipeline(runspace);
+        try
         {
-            throw new PipelineStoppedException();
+            if (_ending)
+            {
+                throw new PipelineStoppedException();
+            }
+
+            pipeline.AddCommand("Import-Module").AddParameter("Name", _code.Modules).AddParameter("ErrorAction", ActionPreference.Stop);
+            pipeline.Invoke();
+            foreach (ErrorRecord record in pipeline.Streams.Error)
+            {
+                _pool.Server.Log(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
+            }
+        }
+        finally
+        {
+            Retire(pipeline);
+        }
+    }
+
+    private PowerShell NewPipeline(Runspace runspace)
+    {
+        PowerShell pipeline = PowerShell.Create();
+        pipeline.Runspace = runspace;
+        lock (_settling)
+        {
+            _pipeline = pipeline;
         }
 
-        pipeline.Invoke();
-        foreach (ErrorRecord record in pipeline.Streams.Error)
+        return pipeline;
+    }
+
+    /// <summary>Its end, once nobody is stopping it any more: a stop does not take it well when that comes meanwhile.</summary>
+    private void Retire(PowerShell pipeline)
+    {
+        lock (_settling)
         {
-            _pool.Server.Log(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
+            _pipeline = null;
+            while (_stops > 0)
+            {
+                Monitor.Wait(_settling);
+            }
         }
+
+        pipeline.Dispose();
     }
 
     private bool IsInterrupted => (Volatile.Read(ref _phase) & PhaseMask) == Interrupted;
@@ -281,35 +312,40 @@ internal sealed class HandlerThread
     /// <summary>One run of the pipeline. False when the thread is at its end.</summary>
     private bool Pipeline(Runspace runspace)
     {
-        using PowerShell pipeline = PowerShell.Create();
-        pipeline.Runspace = runspace;
-        pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
-        HandlerStreams.Attach(pipeline.Streams, this);
-        _pipeline = pipeline;
+        PowerShell pipeline = NewPipeline(runspace);
         try
         {
-            pipeline.Invoke();
-        }
-        catch (PipelineStoppedException) when (IsInterrupted)
-        {
-        }
-
-        // Not before the stop has come through: it would hit the next pipeline.
-        lock (_settling)
-        {
-            if (!IsInterrupted)
+            pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
+            HandlerStreams.Attach(pipeline.Streams, this);
+            try
             {
-                return false;
+                pipeline.Invoke();
+            }
+            catch (PipelineStoppedException) when (IsInterrupted)
+            {
             }
 
-            while (!_settled)
+            // Not before the stop has come through: it would hit the next pipeline.
+            lock (_settling)
             {
-                Monitor.Wait(_settling);
-            }
+                if (!IsInterrupted)
+                {
+                    return false;
+                }
 
-            _settled = false;
-            Volatile.Write(ref _phase, Idle);
-            return !_abandoned && !_ending;
+                while (!_settled)
+                {
+                    Monitor.Wait(_settling);
+                }
+
+                _settled = false;
+                Volatile.Write(ref _phase, Idle);
+                return !_abandoned && !_ending;
+            }
+        }
+        finally
+        {
+            Retire(pipeline);
         }
     }
 
@@ -354,13 +390,29 @@ internal sealed class HandlerThread
 
     private void StopRun()
     {
+        PowerShell? pipeline;
+        lock (_settling)
+        {
+            pipeline = _pipeline;
+            if (pipeline is null)
+            {
+                return;
+            }
+
+            _stops++;
+        }
+
         try
         {
-            _pipeline?.Stop();
+            pipeline.Stop();
         }
-        catch (ObjectDisposedException)
+        finally
         {
-            // It came to its end by itself.
+            lock (_settling)
+            {
+                _stops--;
+                Monitor.PulseAll(_settling);
+            }
         }
     }
 
