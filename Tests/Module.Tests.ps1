@@ -22,9 +22,9 @@ $examples = foreach ($command in Get-Command -Module C10kServer -CommandType Cmd
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState') { @{ Name = $name } }
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'Framing') { @{ Name = $name } }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'LiveConnection') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -292,7 +292,19 @@ Describe 'Type <Name>' -ForEach $outputs {
             [System.Threading.Thread]::Sleep(10)
         }
 
+        if ($Name -eq 'LiveConnection') {
+            # In a handler's hands alone, who may pass it on.
+            $queue = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
+            $script = Start-C10kServer -Name script -OnConnect { ($using:queue).Enqueue($Connection) } -ScriptBlock { 1 }
+            $client.Dispose()
+            $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $script.Port)
+            while ($queue.Count -eq 0 -and $patience.Elapsed.TotalSeconds -lt 5) {
+                [System.Threading.Thread]::Sleep(10)
+            }
+        }
+
         $object = switch ($Name) {
+            'LiveConnection' { $queue.ToArray()[0] }
             'Server' { $server }
             'Connection' { @($server.Connections)[0] }
             'Worker' { @($server.Workers)[0] }
@@ -304,7 +316,7 @@ Describe 'Type <Name>' -ForEach $outputs {
 
     AfterAll {
         $client.Dispose()
-        $server | Stop-C10kServer
+        Get-C10kServer | Stop-C10kServer
     }
 
     It 'shows no type of the private load context' {
@@ -350,6 +362,7 @@ Describe 'Enum <Name>' -ForEach $enums {
         $ours = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
         $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
         $theirs = $engine.GetType("C10kServer.Engine.$Name")
+        if ($theirs -and -not $theirs.IsEnum) { $theirs = $engine.GetType("C10kServer.Engine.${Name}Kind") }
     }
 
     It 'agrees with the engine''s, in names and values' {

@@ -53,7 +53,7 @@ public sealed class ServerOptions
         }
     }
 
-    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
+    /// <summary>What the server speaks: a built-in protocol, Script, or the type of a compiled handler.</summary>
     public string Protocol { get; }
 
     /// <summary>The compiled handler, or its type; none for a built-in protocol.</summary>
