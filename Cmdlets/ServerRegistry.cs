@@ -21,7 +21,7 @@ internal static class ServerRegistry
     internal static event Action<Server>? Added;
 
     // Runs with the first use, hence not at import.
-    static ServerRegistry() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Stop(List());
+    static ServerRegistry() => AppDomain.CurrentDomain.ProcessExit += (_, _) => StopAll();
 
     /// <summary>Takes an Id and a name for a server that is to be started; null when the name is in use.</summary>
     internal static Reservation? Reserve(string? name)
@@ -125,6 +125,21 @@ internal static class ServerRegistry
 
     /// <summary>Stops what a runspace has started, for when it removes the module.</summary>
     internal static void StopStartedBy(Guid runspace) => Stop(List().Where(server => server.Runspace == runspace));
+
+    /// <summary>Side by side: a stuck handler takes a second, and the process is to end in not much more.</summary>
+    private static void StopAll()
+    {
+        Thread[] threads = [.. List().Select(server => new Thread(() => Stop([server])) { IsBackground = true })];
+        foreach (Thread thread in threads)
+        {
+            thread.Start();
+        }
+
+        foreach (Thread thread in threads)
+        {
+            thread.Join();
+        }
+    }
 
     private static void Stop(IEnumerable<Server> servers)
     {

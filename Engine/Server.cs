@@ -524,7 +524,7 @@ public sealed class Server : IDisposable
     /// <summary>From the thread that watches over handler threads.</summary>
     internal void OnHandlerTimeout(Connection connection, TimeSpan after)
     {
-        _lastError = $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s";
+        _lastError = string.Create(CultureInfo.InvariantCulture, $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s");
         if (MayLog(EventLevel.Warning, _handlerErrors))
         {
             Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);

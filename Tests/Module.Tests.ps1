@@ -30,12 +30,12 @@ foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel', 'LoadMode') {
-    # In the engine that one would be taken for the logging package's.
-    @{ Name = $name; EngineName = if ($name -eq 'LogLevel') { 'EventLevel' } else { $name } }
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel', 'LoadMode', 'Framing') {
+    # In the engine the first would be taken for the logging package's, and the second is a class.
+    @{ Name = $name; EngineName = switch ($name) { 'LogLevel' { 'EventLevel' } 'Framing' { 'FramingKind' } default { $name } } }
 }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord', 'LoadResult') { @{ Name = $name } }
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord', 'LoadResult', 'LiveConnection') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -445,7 +445,19 @@ Describe 'Type <Name>' -ForEach $outputs {
             [System.Threading.Thread]::Sleep(10)
         }
 
+        if ($Name -eq 'LiveConnection') {
+            # In a handler's hands alone, who may pass it on.
+            $queue = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
+            $script = Start-C10kServer -Name script -OnConnect { ($using:queue).Enqueue($Connection) } -ScriptBlock { 1 }
+            $client.Dispose()
+            $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $script.Port)
+            while ($queue.Count -eq 0 -and $patience.Elapsed.TotalSeconds -lt 5) {
+                [System.Threading.Thread]::Sleep(10)
+            }
+        }
+
         $object = switch ($Name) {
+            'LiveConnection' { $queue.ToArray()[0] }
             'Server' { $server }
             'Connection' { @($server.Connections)[0] }
             'Worker' { @($server.Workers)[0] }
@@ -460,7 +472,7 @@ Describe 'Type <Name>' -ForEach $outputs {
 
     AfterAll {
         $client.Dispose()
-        $server | Stop-C10kServer
+        Get-C10kServer | Stop-C10kServer
     }
 
     It 'shows no type of the private load context' {

@@ -153,6 +153,8 @@ public sealed partial class StartC10kServerCommand
             Arguments = ArgumentList ?? [],
             Location = SessionState.Path.CurrentFileSystemLocation.ProviderPath,
             Framing = EngineFraming(),
+            Delimiter = Argument.Unwrap(Delimiter),
+            NewLine = Framing == Framing.Line ? NewLine : null,
             Encoding = Encoding,
             AsBytes = AsByteStream,
             ThreadCount = HandlerCount,

@@ -62,7 +62,7 @@ public sealed class Server : IDisposable
     /// <summary>Where the server is in its life.</summary>
     public ServerState State => (ServerState)_engine.State;
 
-    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
+    /// <summary>What the server speaks: a built-in protocol, Script, or the type of a compiled handler.</summary>
     public string Protocol => _handler.Name;
 
     /// <summary>The first address that it listens on.</summary>

@@ -38,15 +38,24 @@ public sealed class ServerOptions
             OnConnect = code.OnConnect?.ToString();
             OnClose = code.OnClose?.ToString();
             Framing = (Framing)code.Framing.Kind;
-            Encoding = code.AsBytes ? null : code.Encoding.WebName;
+            Delimiter = code.Delimiter;
+            LengthSize = Framing == C10kServer.Framing.Length ? code.Framing.Size : null;
+            ByteOrder = Framing != C10kServer.Framing.Length ? null
+                : code.Framing.LittleEndian ? C10kServer.ByteOrder.LittleEndian : C10kServer.ByteOrder.BigEndian;
+            MessageSize = Framing == C10kServer.Framing.Fixed ? code.Framing.Size : null;
+            NewLine = code.NewLine;
+            Encoding = code.Encoding.WebName;
+            AsByteStream = code.AsBytes;
             MaxMessage = options.MaxMessage;
             MessageTimeout = options.MessageTimeout;
             HandlerCount = code.ThreadCount;
             HandlerTimeout = code.Timeout;
+            ImportModule = code.Modules;
+            ArgumentList = code.Arguments;
         }
     }
 
-    /// <summary>What the server speaks: a built-in protocol, or the type of a compiled handler.</summary>
+    /// <summary>What the server speaks: a built-in protocol, Script, or the type of a compiled handler.</summary>
     public string Protocol { get; }
 
     /// <summary>The compiled handler, or its type; none for a built-in protocol.</summary>
@@ -133,8 +142,26 @@ public sealed class ServerOptions
     /// <summary>Where a message ends.</summary>
     public Framing? Framing { get; }
 
-    /// <summary>How text is encoded; none where the handler gets bytes.</summary>
+    /// <summary>What ends a message, where that is a delimiter.</summary>
+    public object? Delimiter { get; }
+
+    /// <summary>The bytes of the length before a message.</summary>
+    public int? LengthSize { get; }
+
+    /// <summary>Their order.</summary>
+    public ByteOrder? ByteOrder { get; }
+
+    /// <summary>The bytes of a message of fixed size.</summary>
+    public int? MessageSize { get; }
+
+    /// <summary>What ends the lines that are sent.</summary>
+    public NewLine? NewLine { get; }
+
+    /// <summary>How text is encoded.</summary>
     public string? Encoding { get; }
+
+    /// <summary>Whether the handler gets bytes.</summary>
+    public bool? AsByteStream { get; }
 
     /// <summary>The most bytes that a message may have.</summary>
     public int? MaxMessage { get; }
@@ -147,6 +174,12 @@ public sealed class ServerOptions
 
     /// <summary>How long the handler may take with a message; zero is for ever.</summary>
     public TimeSpan? HandlerTimeout { get; }
+
+    /// <summary>The modules of the handler's runspaces.</summary>
+    public IReadOnlyList<string>? ImportModule { get; }
+
+    /// <summary>Further arguments of the scripts.</summary>
+    public IReadOnlyList<object?>? ArgumentList { get; }
 
     /// <summary>The options that tell servers apart.</summary>
     /// <returns>For instance "Echo, 8 workers".</returns>

@@ -28,6 +28,11 @@ internal sealed class HandlerCode
 
     internal required Engine.Framing Framing { get; init; }
 
+    /// <summary>As it was given; the framing has its bytes.</summary>
+    internal object? Delimiter { get; init; }
+
+    internal NewLine? NewLine { get; init; }
+
     internal required Encoding Encoding { get; init; }
 
     /// <summary>Messages are byte arrays, and not strings.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Management.Automation;
 
 namespace C10kServer.Scripting;
 
@@ -16,6 +17,11 @@ internal sealed class HandlerPool
     private static readonly TimeSpan LastWords = TimeSpan.FromMilliseconds(400);
 
     private static readonly TimeSpan StopPatience = TimeSpan.FromMilliseconds(500);
+
+    // The same for a start that is called off: Ctrl+C is to be answered in half a second.
+    private static readonly TimeSpan StartPatience = TimeSpan.FromMilliseconds(250);
+
+    private static readonly TimeSpan OneLook = TimeSpan.FromMilliseconds(20);
 
     private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(1);
 
@@ -49,30 +55,27 @@ internal sealed class HandlerPool
     /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left.</exception>
     internal void Start(CancellationToken cancel)
     {
-        lock (_gate)
-        {
-            while (_threads.Count < _code.ThreadCount)
-            {
-                Add();
-            }
-        }
-
         try
         {
+            lock (_gate)
+            {
+                while (_threads.Count < _code.ThreadCount)
+                {
+                    Add();
+                }
+            }
+
             Task.WaitAll([.. _threads.Select(static thread => thread.Ready)], cancel);
-        }
-        catch (OperationCanceledException)
-        {
-            Stop();
-            throw;
         }
         catch (AggregateException e)
         {
             Stop();
-            Exception cause = e.InnerExceptions[0];
-            throw new HandlerScriptException(
-                "HandlerRunspace", System.Management.Automation.ErrorCategory.OpenError,
-                $"No runspace for the handler could be made: {cause.Message}", cause);
+            throw Failure(e.InnerExceptions[0]);
+        }
+        catch
+        {
+            Stop();
+            throw;
         }
 
         _watch = new Thread(Watch) { IsBackground = true, Name = $"c10k {Server.Name} watch" };
@@ -85,33 +88,48 @@ internal sealed class HandlerPool
     /// </summary>
     internal void Stop()
     {
-        HandlerThread[] threads;
+        HandlerThread[] left;
         lock (_gate)
         {
             _stopping = true;
             Monitor.PulseAll(_gate);
-            threads = [.. _threads];
+            left = [.. _threads];
         }
 
         Scheduler.Complete();
-        long deadline = Stopwatch.GetTimestamp() + Ticks(LastWords);
-        HandlerThread[] left = JoinAll(threads, deadline);
+        bool serves = _watch is not null;
+        if (serves)
+        {
+            left = JoinAll(left, LastWords);
+        }
+
         if (left.Length > 0)
         {
             Scheduler.Clear();
-            foreach (HandlerThread thread in left)
+            foreach (HandlerThread thread in left.Where(static thread => !thread.TryEnd()))
             {
-                if (thread.Look() is > 0 and long sequence && thread.TryInterrupt(sequence, out _))
-                {
-                    StopPipeline(thread);
-                }
+                Begin(thread.StopLoading);
             }
 
-            left = JoinAll(left, Stopwatch.GetTimestamp() + Ticks(StopPatience));
-            foreach (HandlerThread thread in left.Where(static thread => !thread.HasComeBack))
+            // Each look may come between two messages.
+            long deadline = Stopwatch.GetTimestamp() + Ticks(serves ? StopPatience : StartPatience);
+            do
             {
-                thread.Abandon();
-                Server.Report(Engine.EventLevel.Warning, "A handler blocks its thread, which was left to itself.");
+                foreach (HandlerThread thread in left)
+                {
+                    if (thread.Look() is > 0 and long sequence && thread.TryInterrupt(sequence, out _))
+                    {
+                        Begin(thread.StopPipeline);
+                    }
+                }
+
+                left = JoinAll(left, OneLook);
+            }
+            while (left.Length > 0 && Stopwatch.GetTimestamp() < deadline);
+
+            foreach (HandlerThread thread in left.Where(thread => thread.TryAbandon() || !serves))
+            {
+                Server.Report(Engine.EventLevel.Warning, "A call into .NET blocks a handler's thread, which was left to itself.");
             }
         }
 
@@ -123,8 +141,9 @@ internal sealed class HandlerPool
 
     internal LiveConnection ConnectionOf(Engine.Session session) => (LiveConnection)(session.Owner ??= new LiveConnection(session, this));
 
-    /// <summary>An encoder of the calling thread's own.</summary>
-    internal HandlerOutput OutputOfThisThread() => HandlerThread.Current?.Output ?? new HandlerOutput(_code.Framing, _code.Encoding);
+    /// <summary>An encoder of the calling thread's own, which may be another server's handler.</summary>
+    internal HandlerOutput OutputOfThisThread() =>
+        HandlerThread.Current is { } thread && thread.IsOf(this) ? thread.SendOutput : new HandlerOutput(_code.Framing, _code.Encoding);
 
     internal System.Text.Encoding Encoding => _code.Encoding;
 
@@ -134,17 +153,31 @@ internal sealed class HandlerPool
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
-    private static HandlerThread[] JoinAll(HandlerThread[] threads, long deadline) =>
-        [.. threads.Where(thread => !thread.Join(TimeSpan.FromSeconds(Math.Max(0, (double)(deadline - Stopwatch.GetTimestamp()) / Stopwatch.Frequency))))];
+    private static HandlerScriptException Failure(Exception cause)
+    {
+        string message = HandlerErrorException.From(cause).Message;
+        return cause is IContainsErrorRecord { ErrorRecord.FullyQualifiedErrorId: var id } && id.StartsWith("Modules_ModuleNotFound", StringComparison.Ordinal)
+            ? new HandlerScriptException("ModuleNotFound", ErrorCategory.ObjectNotFound, $"-ImportModule: {message}", cause)
+            : new HandlerScriptException(
+                "HandlerRunspace", ErrorCategory.OpenError, $"No runspace for the handler could be made: {message}", cause);
+    }
 
-    private void StopPipeline(HandlerThread thread) =>
-        new Thread(thread.StopPipeline) { IsBackground = true, Name = $"c10k {Server.Name} stop" }.Start();
+    /// <summary>Waits for threads together; those that are left then.</summary>
+    private static HandlerThread[] JoinAll(HandlerThread[] threads, TimeSpan patience)
+    {
+        long begun = Stopwatch.GetTimestamp();
+        return [.. threads.Where(thread => !thread.Join(Left()))];
+
+        TimeSpan Left() => patience - Stopwatch.GetElapsedTime(begun) is { Ticks: > 0 } left ? left : TimeSpan.Zero;
+    }
+
+    private void Begin(ThreadStart stop) => new Thread(stop) { IsBackground = true, Name = $"c10k {Server.Name} stop" }.Start();
 
     private void Add()
     {
         HandlerThread thread = new(this, _code, ++_number);
-        _threads.Add(thread);
         thread.Start();
+        _threads.Add(thread);
     }
 
     private void Watch()
@@ -155,34 +188,46 @@ internal sealed class HandlerPool
         Dictionary<HandlerThread, Sight> sights = [];
         while (Sleep(interval))
         {
-            HandlerThread[] threads = Threads();
-            foreach (HandlerThread gone in sights.Keys.Except(threads).ToArray())
+            try
             {
-                sights.Remove(gone);
+                LookAt(Threads(), sights, timeout);
             }
-
-            long now = Stopwatch.GetTimestamp();
-            foreach (HandlerThread thread in threads)
+            catch (Exception e)
             {
-                Sight sight = sights.GetValueOrDefault(thread);
-                long sequence = thread.Look();
-                if (sight.Interrupted && !thread.HasComeBack)
+                // No thread can be had, for instance. Whatever it is, it must not end the process, and may be over at the next look.
+                Server.Report(Engine.EventLevel.Error, $"Watching over the handlers has failed: {e}");
+            }
+        }
+    }
+
+    private void LookAt(HandlerThread[] threads, Dictionary<HandlerThread, Sight> sights, long timeout)
+    {
+        foreach (HandlerThread gone in sights.Keys.Except(threads).ToArray())
+        {
+            sights.Remove(gone);
+        }
+
+        long now = Stopwatch.GetTimestamp();
+        foreach (HandlerThread thread in threads)
+        {
+            Sight sight = sights.GetValueOrDefault(thread);
+            long sequence = thread.Look();
+            if (sight.Interrupted && !thread.HasComeBack)
+            {
+                if (now - sight.Since > Ticks(StopGrace))
                 {
-                    if (now - sight.Since > Ticks(StopGrace))
-                    {
-                        GiveUp(thread);
-                    }
+                    GiveUp(thread);
                 }
-                else if (sight.Interrupted || sight.Sequence != sequence)
-                {
-                    sights[thread] = new Sight(sequence, now, Interrupted: false);
-                }
-                else if (sequence > 0 && timeout > 0 && now - sight.Since >= timeout && thread.TryInterrupt(sequence, out Engine.Session? session))
-                {
-                    session!.TimeOut(_code.Timeout);
-                    sights[thread] = new Sight(sequence, now, Interrupted: true);
-                    StopPipeline(thread);
-                }
+            }
+            else if (sight.Interrupted || sight.Sequence != sequence)
+            {
+                sights[thread] = new Sight(sequence, now, Interrupted: false);
+            }
+            else if (sequence > 0 && timeout > 0 && now - sight.Since >= timeout && thread.TryInterrupt(sequence, out Engine.Session? session))
+            {
+                sights[thread] = new Sight(sequence, now, Interrupted: true);
+                session!.TimeOut(_code.Timeout);
+                Begin(thread.StopPipeline);
             }
         }
     }
@@ -219,7 +264,11 @@ internal sealed class HandlerPool
 
     private void GiveUp(HandlerThread thread)
     {
-        thread.Abandon();
+        if (!thread.TryAbandon())
+        {
+            return;
+        }
+
         lock (_gate)
         {
             _threads.Remove(thread);

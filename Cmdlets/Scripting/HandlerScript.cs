@@ -14,11 +14,18 @@ namespace C10kServer.Scripting;
 /// </remarks>
 internal sealed partial class HandlerScript
 {
+    // Around a block whose nested blocks may want to end the message: break finds it from wherever it is called.
+    private const string Label = "c10kMessage";
+    private const string LoopHead = $":{Label} do {{";
+    private const string LoopTail = "} while ($false)";
+
+    private readonly string _source;
     private readonly string _text;
     private readonly string? _file;
 
-    private HandlerScript(string text, string? file, bool takesArguments)
+    private HandlerScript(string source, string text, string? file, bool takesArguments)
     {
+        _source = source;
         _text = text;
         _file = file;
         TakesArguments = takesArguments;
@@ -56,13 +63,23 @@ internal sealed partial class HandlerScript
             edits.Add(Replace(parameter, (UsingExpressionAst)node, lookup, usings));
         }
 
-        foreach (Ast node in ast.FindAll(node => EndsMessage(node, ast), searchNestedScriptBlocks: false))
+        bool encloses = false;
+        foreach (Ast node in ast.FindAll(static node => EndsMessage(node), searchNestedScriptBlocks: true))
         {
-            // An exception would take with it what the block has put out before.
-            edits.Add(new Edit(node.Extent, "return"));
+            // They would be an exception, which takes with it what the block has put out before.
+            bool nested = BlockOf(node) != ast;
+            encloses |= nested;
+            if (!nested)
+            {
+                edits.Add(new Edit(node.Extent, "return"));
+            }
+            else if (node is ExitStatementAst)
+            {
+                edits.Add(new Edit(node.Extent, $"break {Label}"));
+            }
         }
 
-        string text = Apply(ast, edits);
+        string text = Apply(ast, edits, encloses);
         Parser.ParseInput(text, ast.Extent.File, out _, out ParseError[] errors);
         if (errors is [ParseError error, ..])
         {
@@ -72,14 +89,14 @@ internal sealed partial class HandlerScript
 
         bool takesArguments = ast.ParamBlock is { Parameters.Count: > 0 }
             || ast.FindAll(static node => node is VariableExpressionAst { VariablePath.UserPath: var name } && IsArgs(name), false).Any();
-        return new HandlerScript(text, ast.Extent.File, takesArguments);
+        return new HandlerScript(block.ToString().Trim(), text, ast.Extent.File, takesArguments);
     }
 
     /// <summary>A block for the calling thread's runspace, bound to none other.</summary>
     internal ScriptBlock Build() => Parser.ParseInput(_text, _file, out _, out _).GetScriptBlock();
 
     /// <summary>As the user wrote it.</summary>
-    public override string ToString() => _text.Trim();
+    public override string ToString() => _source;
 
     private static bool IsArgs(string name) => name.Equals("args", StringComparison.OrdinalIgnoreCase);
 
@@ -112,8 +129,8 @@ internal sealed partial class HandlerScript
         return new Edit(node.Extent, variable.Splatted ? $"@{name}" : $"${{{name}}}");
     }
 
-    /// <summary>exit anywhere in the block, break and continue outside of loops: they end the handling of the message, as return does.</summary>
-    private static bool EndsMessage(Ast node, ScriptBlockAst root)
+    /// <summary>exit anywhere, break and continue outside of loops: they end the handling of the message.</summary>
+    private static bool EndsMessage(Ast node)
     {
         if (node is ExitStatementAst)
         {
@@ -125,7 +142,7 @@ internal sealed partial class HandlerScript
             return false;
         }
 
-        for (Ast? parent = node.Parent; parent is not null && parent != root; parent = parent.Parent)
+        for (Ast parent = node.Parent; parent is not ScriptBlockAst; parent = parent.Parent)
         {
             if (parent is LoopStatementAst or SwitchStatementAst)
             {
@@ -136,14 +153,45 @@ internal sealed partial class HandlerScript
         return true;
     }
 
-    private static string Apply(ScriptBlockAst ast, List<Edit> edits)
+    private static ScriptBlockAst BlockOf(Ast node)
+    {
+        while (node is not ScriptBlockAst)
+        {
+            node = node.Parent;
+        }
+
+        return (ScriptBlockAst)node;
+    }
+
+    /// <summary>The block's text with the edits, at the line and column at which it stands in its file.</summary>
+    private static string Apply(ScriptBlockAst ast, List<Edit> edits, bool encloses)
     {
         IScriptExtent extent = ast.Extent;
-        StringBuilder text = new(extent.Text);
-        foreach (Edit edit in edits.OrderByDescending(static edit => edit.Extent.StartOffset))
+        string head = "", tail = "";
+        if (encloses)
         {
-            text.Remove(edit.Extent.StartOffset - extent.StartOffset, edit.Extent.EndOffset - edit.Extent.StartOffset);
-            text.Insert(edit.Extent.StartOffset - extent.StartOffset, edit.Text);
+            IScriptExtent[] statements = [.. ast.EndBlock.Statements.Select(s => s.Extent), .. ast.EndBlock.Traps?.Select(t => t.Extent) ?? []];
+            if (ast.EndBlock.Unnamed && ast.ParamBlock is null && ast.UsingStatements.Count == 0)
+            {
+                // Where it does not show when an error tells the line.
+                (head, tail) = (LoopHead, "\n" + LoopTail);
+            }
+            else
+            {
+                int first = statements.Min(static s => s.StartOffset);
+                int last = statements.Max(static s => s.EndOffset);
+                edits.Add(new Edit(first, first, LoopHead + " "));
+                edits.Add(new Edit(last, last, " " + LoopTail));
+            }
+        }
+
+        StringBuilder text = new(extent.Text);
+
+        // From the end on, so that offsets stay right; what is put before a text that is replaced comes after that.
+        foreach (Edit edit in edits.OrderByDescending(static edit => edit.Start).ThenByDescending(static edit => edit.End))
+        {
+            text.Remove(edit.Start - extent.StartOffset, edit.End - edit.Start);
+            text.Insert(edit.Start - extent.StartOffset, edit.Text);
         }
 
         if (ast.Parent is not null)
@@ -153,8 +201,9 @@ internal sealed partial class HandlerScript
             text[^1] = ' ';
         }
 
-        text.Insert(0, " ", extent.StartColumnNumber - 1);
-        text.Insert(0, "\n", extent.StartLineNumber - 1);
+        text.Append(tail);
+        string indent = new(' ', extent.StartColumnNumber - 1);
+        text.Insert(0, extent.StartLineNumber > 1 ? head + new string('\n', extent.StartLineNumber - 1) + indent : head.PadRight(indent.Length));
         return text.ToString();
     }
 
@@ -167,7 +216,12 @@ internal sealed partial class HandlerScript
     [GeneratedRegex("[^a-z0-9_]")]
     private static partial Regex UnsafeInName();
 
-    private readonly record struct Edit(IScriptExtent Extent, string Text);
+    private readonly record struct Edit(int Start, int End, string Text)
+    {
+        internal Edit(IScriptExtent extent, string text) : this(extent.StartOffset, extent.EndOffset, text)
+        {
+        }
+    }
 }
 
 /// <summary>A script block that cannot be a handler, with the error that Start-C10kServer is to show.</summary>

@@ -9,7 +9,7 @@ namespace C10kServer.Scripting;
 /// A thread with a runspace of its own, and in that one long pipeline, which calls the handler. Two threads never share a runspace.
 /// <para>
 /// Threads: everything is the thread's own, but for <see cref="Look"/>, <see cref="TryInterrupt"/>, <see cref="StopPipeline"/>,
-/// <see cref="Abandon"/> and <see cref="Join"/>, by which the <see cref="HandlerPool"/> watches over it. Who wins
+/// <see cref="TryAbandon"/>, <see cref="TryEnd"/>, <see cref="StopLoading"/> and <see cref="Join"/>, by which the <see cref="HandlerPool"/> watches over it. Who wins
 /// between the end of a message and its interruption is decided by one exchange of <see cref="_phase"/>.
 /// </para>
 /// </summary>
@@ -29,7 +29,10 @@ internal sealed class HandlerThread
     private readonly HandlerCode _code;
     private readonly int _number;
     private readonly HandlerOutput _output;
+    private readonly HandlerOutput _sendOutput;
     private readonly Thread _thread;
+
+    // Guards the pipeline, and the end of an interruption: the thread's return, or that it is given up.
     private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
@@ -38,14 +41,16 @@ internal sealed class HandlerThread
     private ScriptBlock? _onConnect;
     private ScriptBlock? _onClose;
     private Engine.SessionConsumer? _consumer;
-    private volatile PowerShell? _pipeline;
+    private PowerShell? _pipeline;
     private Engine.Session? _session;
     private object? _data;
     private bool _closeAfter;
     private long _sequence;
     private long _phase;
+    private int _stops;
     private bool _settled;
-    private volatile bool _abandoned;
+    private bool _abandoned;
+    private volatile bool _ending;
 
     internal HandlerThread(HandlerPool pool, HandlerCode code, int number)
     {
@@ -53,6 +58,7 @@ internal sealed class HandlerThread
         _code = code;
         _number = number;
         _output = new HandlerOutput(code.Framing, code.Encoding);
+        _sendOutput = new HandlerOutput(code.Framing, code.Encoding);
         _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.Server.Name} h{number}" };
     }
 
@@ -73,8 +79,8 @@ internal sealed class HandlerThread
     internal long Look() => Volatile.Read(ref _phase) is var phase && (phase & PhaseMask) == Running ? phase >> PhaseBits : 0;
 
     /// <summary>
-    /// From the watching thread: interrupts a message, unless it has just come to its end. Afterwards the thread waits to be told what
-    /// became of it, by <see cref="StopPipeline"/> or <see cref="Abandon"/>.
+    /// From the watching thread: interrupts a message, unless it has just come to its end. The thread then waits for
+    /// <see cref="StopPipeline"/>, which is owed to it.
     /// </summary>
     internal bool TryInterrupt(long sequence, out Engine.Session? session)
     {
@@ -90,24 +96,50 @@ internal sealed class HandlerThread
     /// </summary>
     internal void StopPipeline()
     {
-        try
+        StopRun();
+        lock (_settling)
         {
-            _pipeline?.Stop();
+            _settled = true;
+            Monitor.PulseAll(_settling);
         }
-        catch (ObjectDisposedException)
-        {
-            // It came to its end by itself.
-        }
-
-        Settle();
     }
 
-    /// <summary>After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others.</summary>
-    internal void Abandon()
+    /// <summary>
+    /// After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others. False: it just has come back.
+    /// </summary>
+    internal bool TryAbandon()
     {
-        _abandoned = true;
-        _consumer!.Abandon();
-        Settle();
+        lock (_settling)
+        {
+            if (!IsInterrupted)
+            {
+                return false;
+            }
+
+            _abandoned = true;
+
+            // Within the lock: the thread leaves the scheduler behind it.
+            _consumer!.Abandon();
+            return true;
+        }
+    }
+
+    /// <summary>From the pool: begins no further message. False: modules are still being imported, and <see cref="StopLoading"/> is called for.</summary>
+    internal bool TryEnd()
+    {
+        _ending = true;
+        return _ready.Task.IsCompleted;
+    }
+
+    /// <summary>After <see cref="TryEnd"/>, on a thread that may be held up.</summary>
+    internal void StopLoading()
+    {
+        // Again and again: a pipeline that was about to begin when it was stopped begins all the same.
+        do
+        {
+            StopRun();
+        }
+        while (!_ready.Task.IsCompleted && !_thread.Join(TimeSpan.FromMilliseconds(20)));
     }
 
     /// <summary>Whether its interruption is over.</summary>
@@ -119,13 +151,16 @@ internal sealed class HandlerThread
     /// <summary>The handler has closed its connection: what it puts out with this message is sent before.</summary>
     internal void CloseAfterMessage() => _closeAfter = true;
 
-    /// <summary>Sends what has been encoded by the thread's own output.</summary>
-    internal HandlerOutput Output => _output;
+    /// <summary>Whether it is one of that pool's, and so encodes as that one does.</summary>
+    internal bool IsOf(HandlerPool pool) => _pool == pool;
+
+    /// <summary>For what a handler sends by itself. Apart from its output, as the ToString of an object there may send, too.</summary>
+    internal HandlerOutput SendOutput => _sendOutput;
 
     /// <summary>Within the pipeline: calls the handler until no more messages come, or it is interrupted.</summary>
     internal void Serve()
     {
-        while (_consumer!.TryTake(out Engine.Session? session, out Engine.SessionMessage? message))
+        while (!_ending && _consumer!.TryTake(out Engine.Session? session, out Engine.SessionMessage? message))
         {
             _session = session;
             _data = message.Data;
@@ -177,11 +212,6 @@ internal sealed class HandlerThread
         state.ThrowOnRunspaceOpenError = true;
         state.ThreadOptions = PSThreadOptions.UseCurrentThread;
         state.Commands.Add(new SessionStateCmdletEntry("Invoke-C10kHandler", typeof(InvokeHandlerCommand), null));
-        if (_code.Modules.Length > 0)
-        {
-            state.ImportPSModule(_code.Modules);
-        }
-
         foreach ((string name, object? value) in _code.Usings)
         {
             state.Variables.Add(new SessionStateVariableEntry(name, value, null));
@@ -197,11 +227,13 @@ internal sealed class HandlerThread
             variables.Set(new HandlerVariable("Data", () => _data));
             variables.Set(new HandlerVariable("Server", () => _pool.Server));
             variables.Set(new HandlerVariable("ConnectionState", () => Connection?.ConnectionState));
-            if (_code.Location is not null)
+            if (Directory.Exists(_code.Location))
             {
+                // It was there at the start. A thread that replaces another one is made all the same when it is not any more.
                 runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(_code.Location));
             }
 
+            ImportModules(runspace);
             _onMessage = _code.OnMessage.Build();
             _onConnect = _code.OnConnect?.Build();
             _onClose = _code.OnClose?.Build();
@@ -214,6 +246,62 @@ internal sealed class HandlerThread
         }
     }
 
+    /// <summary>By a pipeline, which can be stopped: opening a runspace cannot.</summary>
+    private void ImportModules(Runspace runspace)
+    {
+        if (_code.Modules.Length == 0)
+        {
+            return;
+        }
+
+        PowerShell pipeline = NewPipeline(runspace);
+        try
+        {
+            if (_ending)
+            {
+                throw new PipelineStoppedException();
+            }
+
+            pipeline.AddCommand("Import-Module").AddParameter("Name", _code.Modules).AddParameter("ErrorAction", ActionPreference.Stop);
+            pipeline.Invoke();
+            foreach (ErrorRecord record in pipeline.Streams.Error)
+            {
+                _pool.Server.Report(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
+            }
+        }
+        finally
+        {
+            Retire(pipeline);
+        }
+    }
+
+    private PowerShell NewPipeline(Runspace runspace)
+    {
+        PowerShell pipeline = PowerShell.Create();
+        pipeline.Runspace = runspace;
+        lock (_settling)
+        {
+            _pipeline = pipeline;
+        }
+
+        return pipeline;
+    }
+
+    /// <summary>Its end, once nobody is stopping it any more: a stop does not take it well when that comes meanwhile.</summary>
+    private void Retire(PowerShell pipeline)
+    {
+        lock (_settling)
+        {
+            _pipeline = null;
+            while (_stops > 0)
+            {
+                Monitor.Wait(_settling);
+            }
+        }
+
+        pipeline.Dispose();
+    }
+
     private bool IsInterrupted => (Volatile.Read(ref _phase) & PhaseMask) == Interrupted;
 
     private LiveConnection? Connection => _session is { } session ? _pool.ConnectionOf(session) : null;
@@ -221,38 +309,41 @@ internal sealed class HandlerThread
     /// <summary>One run of the pipeline. False when the thread is at its end.</summary>
     private bool Pipeline(Runspace runspace)
     {
-        using PowerShell pipeline = PowerShell.Create();
-        pipeline.Runspace = runspace;
-        pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
-        HandlerStreams.Attach(pipeline.Streams, this);
-        _pipeline = pipeline;
+        PowerShell pipeline = NewPipeline(runspace);
         try
         {
-            pipeline.Invoke();
-        }
-        catch (PipelineStoppedException) when (IsInterrupted)
-        {
-        }
-
-        if (!IsInterrupted)
-        {
-            return false;
-        }
-
-        // Not before the stop has come through: it would hit the next pipeline.
-        lock (_settling)
-        {
-            while (!_settled)
+            pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
+            HandlerStreams.Attach(pipeline.Streams, this);
+            try
             {
-                Monitor.Wait(_settling);
+                pipeline.Invoke();
+            }
+            catch (PipelineStoppedException) when (IsInterrupted)
+            {
             }
 
-            _settled = false;
-        }
+            // Not before the stop has come through: it would hit the next pipeline.
+            lock (_settling)
+            {
+                if (!IsInterrupted)
+                {
+                    return false;
+                }
 
-        _pipeline = null;
-        Volatile.Write(ref _phase, Idle);
-        return !_abandoned;
+                while (!_settled)
+                {
+                    Monitor.Wait(_settling);
+                }
+
+                _settled = false;
+                Volatile.Write(ref _phase, Idle);
+                return !_abandoned && !_ending;
+            }
+        }
+        finally
+        {
+            Retire(pipeline);
+        }
     }
 
     private void Call(Engine.Session session, Engine.SessionMessage message)
@@ -294,12 +385,31 @@ internal sealed class HandlerThread
         }
     }
 
-    private void Settle()
+    private void StopRun()
     {
+        PowerShell? pipeline;
         lock (_settling)
         {
-            _settled = true;
-            Monitor.Pulse(_settling);
+            pipeline = _pipeline;
+            if (pipeline is null)
+            {
+                return;
+            }
+
+            _stops++;
+        }
+
+        try
+        {
+            pipeline.Stop();
+        }
+        finally
+        {
+            lock (_settling)
+            {
+                _stops--;
+                Monitor.PulseAll(_settling);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ namespace C10kServer.Clients;
 /// <param name="Connecting">How many connects are in flight at most.</param>
 /// <param name="Timeout">After so long the command gives up.</param>
 /// <param name="Seed">Makes other payloads of the same connection numbers.</param>
+/// <param name="Lines">The payload is lines of text, each of the size.</param>
 /// <param name="Unverified">For a server that does not echo: what comes is counted only.</param>
 internal sealed record CommonOptions(
-    IPAddress Address, int Port, int Count, int Size, int Sources, int Connecting, TimeSpan Timeout, int Seed, bool Unverified);
+    IPAddress Address, int Port, int Count, int Size, int Sources, int Connecting, TimeSpan Timeout, int Seed, bool Lines, bool Unverified);

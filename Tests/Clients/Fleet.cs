@@ -25,7 +25,7 @@ internal sealed class Fleet
     {
         Loop = loop;
         Target = new Target(options.Address, options.Port, options.Sources);
-        Payload = new Payload(options.Seed);
+        Payload = options.Lines ? new LinePayload(options.Size) : new Payload(options.Seed);
         Unverified = options.Unverified;
         _connectingLimit = options.Connecting;
         loop.BeforeWait = Pump;

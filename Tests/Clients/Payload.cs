@@ -4,7 +4,7 @@ namespace C10kServer.Clients;
 /// The keyed bytes: byte k of connection c is <c>Pattern[(seed(c) + k) % Period]</c>. Every stream is a window on one shared
 /// pattern, so that sending copies nothing and verifying is one comparison of memory.
 /// </summary>
-internal sealed class Payload
+internal class Payload
 {
     /// <summary>A prime, so that no usual message size divides it and a lost or doubled message shows as wrong bytes.</summary>
     public const int Period = 65521;
@@ -17,7 +17,7 @@ internal sealed class Payload
     public Payload(int seed) => _seed = seed;
 
     /// <summary>The bytes of a connection's stream from an offset on: at most <paramref name="length"/>, at most Period.</summary>
-    public ReadOnlySpan<byte> At(int connection, long offset, long length)
+    public virtual ReadOnlySpan<byte> At(int connection, long offset, long length)
         => Pattern.AsSpan((int)((Key(connection) + offset) % Period), (int)Math.Min(length, Period));
 
     /// <summary>The number of bytes that differ from the stream; the first of them is told by its offset in the stream.</summary>

@@ -14,6 +14,7 @@ internal static class Program
     private static readonly Option<int> Connecting = Positive("--connecting", 128, "How many connects are in flight at most.");
     private static readonly Option<double> Timeout = Seconds("--timeout", 60, "After so many seconds it gives up, with exit code 3.");
     private static readonly Option<int> Seed = new("--seed") { Description = "Another seed, other payloads." };
+    private static readonly Option<bool> Lines = new("--lines") { Description = "Each message is a numbered line of text, for servers of lines." };
     private static readonly Option<bool> Unverified =
         new("--unverified") { Description = "Count what comes, and do not compare it: for servers that do not echo." };
 
@@ -23,7 +24,7 @@ internal static class Program
         {
             Hold(), Echo(), Churn(), Misbehave(), Mix(),
         };
-        foreach (Option option in new Option[] { Port, Address, Count, Size, Sources, Connecting, Timeout, Seed, Unverified })
+        foreach (Option option in new Option[] { Port, Address, Count, Size, Sources, Connecting, Timeout, Seed, Lines, Unverified })
         {
             option.Recursive = true;
             root.Options.Add(option);
@@ -34,6 +35,14 @@ internal static class Program
             if (result.GetValueOrDefault<int>() > 1000)
             {
                 result.AddError("--sources: at most 1000.");
+            }
+        });
+
+        Lines.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<bool>() && result.GetValue(Size) < LinePayload.LeastSize)
+            {
+                result.AddError($"--lines: --size {LinePayload.LeastSize} or more.");
             }
         });
 
@@ -147,7 +156,7 @@ internal static class Program
 
     private static CommonOptions Common(ParseResult parsed) => new(
         parsed.GetValue(Address)!, parsed.GetValue(Port), parsed.GetValue(Count), parsed.GetValue(Size), parsed.GetValue(Sources),
-        parsed.GetValue(Connecting), TimeSpan.FromSeconds(parsed.GetValue(Timeout)), parsed.GetValue(Seed), parsed.GetValue(Unverified));
+        parsed.GetValue(Connecting), TimeSpan.FromSeconds(parsed.GetValue(Timeout)), parsed.GetValue(Seed), parsed.GetValue(Lines), parsed.GetValue(Unverified));
 
     private static Option<int> Positive(string name, int? fallback, string description)
     {

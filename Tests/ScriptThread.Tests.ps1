@@ -1,0 +1,310 @@
+# Handler threads: how many, on what, with which modules; how servers of scripts begin and end in a shell; and many messages.
+
+BeforeDiscovery {
+    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
+}
+
+BeforeAll {
+    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $manifest = "$root/C10kServer.psd1"
+    Import-Module $manifest
+    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Clients/Talk.psm1"
+
+    function New-TestModule($Name, $Text) {
+        $null = [System.IO.Directory]::CreateDirectory("$TestDrive/$Name")
+        [System.IO.File]::WriteAllText("$TestDrive/$Name/$Name.psm1", $Text)
+        "$TestDrive/$Name"
+    }
+
+    function Start-Shell {
+        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
+        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
+        $start.RedirectStandardInput = $start.RedirectStandardOutput = $true
+        foreach ($text in 'exec', $program.Path) { $start.ArgumentList.Add($text) }
+        [System.Diagnostics.Process]::Start($start)
+    }
+
+    # Types a line, and waits for the line of output that begins with a word.
+    function Send-Line($Process, $Text, $Until) {
+        $Process.StandardInput.WriteLine($Text)
+        $Process.StandardInput.Flush()
+        do {
+            $line = $Process.StandardOutput.ReadLineAsync()
+            $line.Wait(30000) | Should -BeTrue
+            $null -eq $line.Result | Should -BeFalse -Because 'the shell is still there'
+        } until ($line.Result -match "^$Until(.*)")
+        $Matches[1]
+    }
+
+    $base = Get-ProcessLedger
+}
+
+Describe 'Handler threads' {
+    AfterEach {
+        Close-Talk
+        Get-C10kServer | Stop-C10kServer
+        Wait-ProcessLedger -Base $base
+    }
+
+    It 'are as many as -HandlerCount says, each with a runspace of its own' {
+        $seen = [System.Collections.Concurrent.ConcurrentDictionary[string, string]]::new()
+        $gate = [System.Threading.Barrier]::new(5)
+        $server = Start-C10kServer -Framing Line -HandlerCount 5 -ScriptBlock {
+            # They are all in here at a time.
+            $null = ($using:gate).SignalAndWait(10000)
+            ($using:seen)["$([runspace]::DefaultRunspace.InstanceId)"] = "$([System.Threading.Thread]::CurrentThread.ManagedThreadId)"
+            'done'
+        }
+        foreach ($time in 1..3) {
+            $talks = @(1..5 | ForEach-Object { Open-Talk $server })
+            foreach ($talk in $talks) { Send-Talk $talk "x`n" }
+            foreach ($talk in $talks) { Read-Talk $talk -Line | Should -Be done }
+        }
+
+        $seen.Count | Should -Be 5
+        [System.Collections.Generic.HashSet[string]]::new([string[]]@($seen.Values)).Count | Should -Be 5
+        $seen.ContainsKey("$([runspace]::DefaultRunspace.InstanceId)") | Should -BeFalse
+        $gate.Dispose()
+    }
+
+    It 'hold up nobody but their own connection while one blocks' {
+        $gate = [System.Threading.ManualResetEventSlim]::new()
+        $server = Start-C10kServer -Framing Line -HandlerCount 2 -ScriptBlock { if ($_ -eq 'wait') { ($using:gate).Wait() } $_ }
+        $held = Open-Talk $server
+        Send-Talk $held "wait`nbehind`n"
+        $client = Open-TestClient -Argument 'echo', '--lines', '--port', $server.Port, '--count', 50, '--messages', 20
+        $ledger = Read-TestClient -Client $client
+        Close-TestClient -Client $client | Should -Be 0
+        $ledger.messages | Should -Be 1000
+        $held.Client.Available | Should -Be 0
+        $gate.Set()
+        Read-Talk $held -Count 12 | Should -BeExactly "wait`nbehind`n"
+        $gate.Dispose()
+    }
+
+    It 'may be one alone' {
+        $server = Start-C10kServer -Framing Line -HandlerCount 1 -ScriptBlock { [runspace]::DefaultRunspace.InstanceId }
+        $answers = foreach ($time in 1..10) { Invoke-Talk $server "x`n" }
+        [System.Collections.Generic.HashSet[string]]::new([string[]]$answers).Count | Should -Be 1
+    }
+
+    It 'have the modules of -ImportModule at the first message, by path and by name' {
+        $path = New-TestModule Greeting 'function Get-Greeting { "hello $args" }; function Get-Hidden { 1 }; Export-ModuleMember -Function Get-Greeting'
+        $place = $ExecutionContext.SessionState.Path
+        $before = $place.CurrentLocation.Path
+        $modulePath = $env:PSModulePath
+        try {
+            $null = $place.SetLocation([wildcardpattern]::Escape("$TestDrive"))
+            $env:PSModulePath = "$TestDrive$([System.IO.Path]::PathSeparator)$modulePath"
+            foreach ($module in $path, './Greeting', './Greeting/Greeting.psm1', 'Greeting') {
+                $server = Start-C10kServer -Framing Line -ImportModule $module -ScriptBlock {
+                    Get-Greeting $_
+                    [bool](Get-Command Get-Hidden -ErrorAction Ignore)
+                }
+                Invoke-Talk $server "x`n" | Should -BeExactly "hello x`nFalse`n" -Because $module
+                $server.HandlerErrors | Should -Be 0
+                $server | Restart-C10kServer
+                Invoke-Talk $server "y`n" | Should -BeExactly "hello y`nFalse`n"
+                $server | Stop-C10kServer
+            }
+        } finally {
+            $env:PSModulePath = $modulePath
+            $null = $place.SetLocation([wildcardpattern]::Escape($before))
+        }
+
+        Get-Command Get-Greeting -ErrorAction Ignore | Should -BeNullOrEmpty
+    }
+
+    It 'that cannot have their modules are refused, and nothing is left: <Kind>' -ForEach @(
+        @{ Kind = 'a path where nothing is'; Module = './no-module-here'; Id = 'ModuleNotFound'; Says = 'no-module-here' }
+        @{ Kind = 'a name that is nowhere'; Module = 'no-module-anywhere'; Id = 'ModuleNotFound'; Says = 'no-module-anywhere' }
+        @{ Kind = 'a module that throws'; Text = 'throw "not today"'; Id = 'HandlerRunspace'; Says = 'not today' }
+        @{ Kind = 'a module that cannot be parsed'; Text = 'function {'; Id = 'HandlerRunspace'; Says = 'function' }
+    ) {
+        if ($Text) { $Module = New-TestModule Failing $Text }
+        foreach ($time in 1..3) {
+            $caught = try { Start-C10kServer -Name failing -ImportModule $Module -ScriptBlock { 1 } } catch { $_ }
+            $caught.FullyQualifiedErrorId | Should -Be "$Id,C10kServer.Commands.StartC10kServerCommand"
+            "$caught" | Should -Match $Says
+            "$caught" | Should -Not -Match 'ErrorActionPreference'
+        }
+
+        Get-C10kServer | Should -BeNullOrEmpty
+        Wait-ProcessLedger -Base $base
+    }
+
+    It 'are replaced though the place where they began has gone' {
+        $place = $ExecutionContext.SessionState.Path
+        $before = $place.CurrentLocation.Path
+        $null = [System.IO.Directory]::CreateDirectory("$TestDrive/gone")
+        $null = $place.SetLocation([wildcardpattern]::Escape("$TestDrive/gone"))
+        try {
+            $server = Start-C10kServer -Framing Line -HandlerCount 1 -HandlerTimeout 100ms -ScriptBlock { if ($_ -eq 'sleep') { [System.Threading.Thread]::Sleep(2000) } $_ }
+        } finally {
+            $null = $place.SetLocation([wildcardpattern]::Escape($before))
+        }
+
+        [System.IO.Directory]::Delete("$TestDrive/gone")
+        Invoke-Talk $server "sleep`n" | Should -BeNullOrEmpty
+        Invoke-Talk $server "next`n" | Should -BeExactly "next`n"
+    }
+
+    It 'may stop their own server, which ends then' {
+        $server = Start-C10kServer -Framing Line -HandlerCount 2 -ScriptBlock { if ($_ -eq 'stop') { $Server.Dispose(); 'stopped' } $_ }
+        Invoke-Talk $server "x`n" | Should -BeExactly "x`n"
+        $talk = Open-Talk $server
+        Send-Talk $talk "stop`n"
+        Wait-Until { $server.State -eq 'Stopped' }
+        Get-C10kServer | Should -BeNullOrEmpty
+    }
+
+    It 'come and go twenty times, and leave nothing' {
+        $path = New-TestModule Greeting 'function Get-Greeting { "hello $args" }'
+        $cycle = {
+            $server = Start-C10kServer -Framing Line -ImportModule $path -OnConnect { 'hi' } -OnClose { 1 } -ScriptBlock { Get-Greeting $_ }
+            Invoke-Talk $server "x`n" | Should -BeExactly "hi`nhello x`n"
+            $server | Stop-C10kServer
+        }
+        foreach ($time in 1..20) { & $cycle }
+        [GC]::Collect()
+        [GC]::WaitForPendingFinalizers()
+        [GC]::Collect()
+        $before = Get-ResidentMemory
+        foreach ($time in 1..20) { & $cycle }
+        [GC]::Collect()
+        [GC]::WaitForPendingFinalizers()
+        [GC]::Collect()
+        $growth = (Get-ResidentMemory) - $before
+        $Host.UI.WriteLine("    $([int]($growth / 1KB)) KiB more after twenty servers")
+
+        # Two runspaces a server, of some megabytes each.
+        $growth | Should -BeLessThan 40MB
+        Wait-ProcessLedger -Base $base
+    }
+}
+
+Describe 'A server of scripts in a shell' {
+    It 'is stopped by <Way>, one that is stuck too' -ForEach @(
+        @{ Way = 'Remove-Module'; Do = { Remove-Module C10kServer } }
+        @{ Way = 'Import-Module -Force'; Do = { Import-Module $manifest -Force } }
+    ) {
+        try {
+            $server = Start-C10kServer -Framing Line -ScriptBlock { $_ }
+            $stuck = Start-C10kServer -Framing Line -HandlerTimeout 0 -ScriptBlock { while ($true) { } }
+            Send-Talk (Open-Talk $stuck) "x`n"
+            Invoke-Talk $server "x`n" | Should -BeExactly "x`n"
+            Wait-Until { $stuck.MessagesReceived -eq 1 }
+            $watch = [System.Diagnostics.Stopwatch]::StartNew()
+            & $Do
+            $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
+            $server.State | Should -Be Stopped
+            $stuck.State | Should -Be Stopped
+            Close-Talk
+        } finally {
+            Import-Module $manifest
+        }
+
+        Wait-ProcessLedger -Base $base
+    }
+
+    It 'lets <Way> end the process within two seconds, though handlers are stuck' -Skip:(-not $hostBuilt) -ForEach @(
+        @{ Way = 'exit' }
+        @{ Way = 'the end of input' }
+        @{ Way = 'SIGTERM' }
+    ) {
+        $process = Start-Shell
+        try {
+            $ports = (Send-Line $process '$s = @(Start-C10kServer -Framing Line -ScriptBlock { $_ }; Start-C10kServer -Framing Line -ScriptBlock { while ($true) { } }; Start-C10kServer -Framing Line -ScriptBlock { [System.Threading.Thread]::Sleep(60000) }); "ports $($s.Port)"' 'ports ') -split ' '
+            $talks = @(foreach ($port in $ports) {
+                $talk = Open-Talk @{ Port = $port }
+                Send-Talk $talk "x`n"
+                $talk
+            })
+            Read-Talk $talks[0] -Line | Should -Be x
+            $null = Send-Line $process 'while ($s[1].MessagesReceived + $s[2].MessagesReceived -lt 2) { }; "stuck"' 'stuck'
+            $watch = [System.Diagnostics.Stopwatch]::StartNew()
+            switch ($Way) {
+                'exit' { $process.StandardInput.WriteLine('exit'); $process.StandardInput.Flush() }
+                'the end of input' { $process.StandardInput.Close() }
+                'SIGTERM' { [System.Diagnostics.Process]::Start('kill', "-TERM $($process.Id)").WaitForExit() }
+            }
+
+            $process.WaitForExit(10000) | Should -BeTrue
+            $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
+        } finally {
+            Close-Talk
+            if (-not $process.HasExited) { $process.Kill() }
+            $process.Dispose()
+        }
+    }
+
+    It 'is called off by Ctrl+C while its modules load, and nothing is left' -Skip:(-not $hostBuilt) {
+        $scripted = New-TestModule Endless '[System.IO.File]::WriteAllText("$PSScriptRoot/begun", ""); while ($true) { }'
+        $process = Start-Shell
+        try {
+            $null = Send-Line $process "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" 'ready'
+            foreach ($time in 1..3) {
+                $null = Send-Line $process "'begun'; Start-C10kServer -ImportModule '$scripted' -ScriptBlock { 1 }" 'begun'
+                Wait-Until { [System.IO.File]::Exists("$scripted/begun") }
+                $watch = [System.Diagnostics.Stopwatch]::StartNew()
+                [System.Diagnostics.Process]::Start('kill', "-INT $($process.Id)").WaitForExit()
+                Send-Line $process '"servers $(@(Get-C10kServer).Count)"' 'servers ' | Should -Be 0
+                $watch.Elapsed.TotalSeconds | Should -BeLessThan 1.5
+                $null = Send-Line $process 'Wait-ProcessLedger -Base $base; "flat"' 'flat'
+                [System.IO.File]::Delete("$scripted/begun")
+            }
+
+            $process.StandardInput.Close()
+            $process.WaitForExit(10000) | Should -BeTrue
+        } finally {
+            if (-not $process.HasExited) { $process.Kill() }
+            $process.Dispose()
+        }
+    }
+}
+
+Describe 'Many messages' {
+    AfterEach {
+        Get-C10kServer | Stop-C10kServer
+        Wait-ProcessLedger -Base $base
+    }
+
+    It 'on a thousand connections are all answered, in order' {
+        $lines = if ($env:C10KSERVER_SCRIPT_LINES) { [int]$env:C10KSERVER_SCRIPT_LINES } else { 200 }
+        $server = Start-C10kServer -Framing Line -HandlerCount 4 -ScriptBlock { $ConnectionState.Count++; $_ }
+        $client = Open-TestClient -Argument 'echo', '--lines', '--port', $server.Port, '--count', 1000, '--messages', $lines, '--depth', 16, '--timeout', 300
+        $ledger = Read-TestClient -Client $client -Seconds 330
+        Close-TestClient -Client $client | Should -Be 0
+        $Host.UI.WriteLine("    $($ledger.messages) lines on 1,000 connections in $($ledger.seconds) s: $($ledger.rate) a second")
+        $ledger.messages | Should -Be (1000 * $lines)
+        $ledger.wrong + $ledger.broken + $ledger.failed | Should -Be 0
+        $server.MessagesReceived | Should -Be (1000 * $lines)
+        $server.HandlerErrors | Should -Be 0
+        $server.PeakConnectionCount | Should -Be 1000
+    }
+
+    It 'cost no memory' {
+        $messages = if ($env:C10KSERVER_SCRIPT_MESSAGES) { [int]$env:C10KSERVER_SCRIPT_MESSAGES } else { 500000 }
+        $server = Start-C10kServer -Framing Line -HandlerCount 2 -ScriptBlock { $_ }
+        $run = {
+            param($Count)
+            $client = Open-TestClient -Argument 'echo', '--lines', '--port', $server.Port, '--count', 100, '--messages', ($Count / 100), '--depth', 16, '--timeout', 1800
+            $ledger = Read-TestClient -Client $client -Seconds 1830
+            Close-TestClient -Client $client | Should -Be 0
+            $ledger.messages | Should -Be $Count
+            $ledger
+        }
+
+        # What the compiler makes of the handler, and the garbage that a full run leaves, are part of the base line.
+        $null = & $run 200000
+        [GC]::Collect()
+        $before = Get-ResidentMemory
+        $ledger = & $run $messages
+        [GC]::Collect()
+        $after = Get-ResidentMemory
+        $drift = 100.0 * ($after - $before) / $before
+        $Host.UI.WriteLine("    $($ledger.rate) messages a second; $([int]($before / 1MB)) MiB before $messages messages, $([int]($after / 1MB)) after: $($drift.ToString('0.0')) %")
+        $drift | Should -BeLessThan 5
+    }
+}
