@@ -1,4 +1,5 @@
 #Requires -Modules C10kServer
+
 <#
 .SYNOPSIS
     A chat room: the first line is one's name, all further ones go to everybody else. /who and /quit. The names are the connections' tags.

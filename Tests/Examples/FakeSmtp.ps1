@@ -1,12 +1,12 @@
 #Requires -Modules C10kServer
+
 <#
 .SYNOPSIS
     A mail server for tests, which delivers nothing: the server that it writes has all mails in Messages, with From, To and Data.
 .EXAMPLE
     $smtp = ./FakeSmtp.ps1; Send-Report -SmtpPort $smtp.Port; $smtp.Messages | Where-Object To -EQ 'boss@example.org'
 #>
-[CmdletBinding()]
-[OutputType('C10kServer.Server')]
+[CmdletBinding()] [OutputType('C10kServer.Server')]
 param([string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0)
 $messages = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
 $server = Start-C10kServer -Address $Address -Port $Port -Framing Line -NewLine CrLf -OnConnect { '220 fake ESMTP' } -ScriptBlock {

@@ -1,4 +1,5 @@
 #Requires -Modules C10kServer
+
 <#
 .SYNOPSIS
     A health endpoint that exists while a file does: otherwise nothing listens on its port.
@@ -16,12 +17,12 @@ param(
 )
 
 $file = $PSCmdlet.GetUnresolvedProviderPathFromPSPath($Path)
-$clock, $server, $state = [System.Diagnostics.Stopwatch]::StartNew(), $null, $null
+$clock, $server, $up = [System.Diagnostics.Stopwatch]::StartNew(), $null, $false
 try {
-    for (; $clock.Elapsed -lt $Duration -and $server.State -eq $state; [System.Threading.Thread]::Sleep($Interval)) {
-        if ([System.IO.File]::Exists($file) -eq ($state -eq 'Running')) { continue }
-        if ($state -eq 'Running') { $server | Stop-C10kServer -PassThru } elseif ($server) { $server | Restart-C10kServer -PassThru }
-        else { $server = Start-C10kServer -Address $Address -Port $Port -ScriptBlock {} -OnConnect { 'UP'; $Connection.Close() }; $server }
-        $state = $server.State
+    for (; $clock.Elapsed -lt $Duration -and $up -eq ($server.State -eq 'Running'); [System.Threading.Thread]::Sleep($Interval)) {
+        if ([System.IO.File]::Exists($file) -eq $up) { continue }
+        $changed = if ($up) { $server | Stop-C10kServer -PassThru } elseif ($server) { $server | Restart-C10kServer -PassThru }
+        else { Start-C10kServer -Address $Address -Port $Port -ScriptBlock {} -OnConnect { 'UP'; $Connection.Close() } }
+        if ($changed) { $server, $up = $changed, (-not $up); $server }
     }
 } finally { if ($server) { $server | Stop-C10kServer } }

@@ -1,12 +1,12 @@
 #Requires -Modules C10kServer
+
 <#
 .SYNOPSIS
     A key-value store for all clients: GET key, SET key value, INCR key.
 .EXAMPLE
     $server = ./KeyValueStore.ps1 -Port 7007
 #>
-[CmdletBinding()]
-[OutputType('C10kServer.Server')]
+[CmdletBinding()] [OutputType('C10kServer.Server')]
 param([string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0)
 
 $store = [System.Collections.Concurrent.ConcurrentDictionary[string, string]]::new()

@@ -1,4 +1,5 @@
 #Requires -Modules C10kServer
+
 <#
 .SYNOPSIS
     A status service behind a password. After -Limit wrong ones an address is locked out for -LockTime, whatever connections it opens.

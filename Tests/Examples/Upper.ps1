@@ -1,4 +1,5 @@
 #Requires -Modules C10kServer
+
 <#
 .SYNOPSIS
     An upper-case line service: each line goes back in capitals.
