@@ -60,6 +60,19 @@ Describe 'A script handler' {
         Invoke-Talk $server "x`n" | Should -BeExactly "1`n"
     }
 
+    It 'has the namespaces that its script is using' {
+        $path = "$TestDrive/using.ps1"
+        [System.IO.File]::WriteAllText($path, @'
+using namespace System.Text
+
+param([string] $Name)
+
+Start-C10kServer -Name $Name -Framing Line -ScriptBlock { [StringBuilder]::new($_).Append('!').ToString() }
+'@)
+        $server = & $path -Name using
+        Invoke-Talk $server "x`n" | Should -BeExactly "x!`n"
+    }
+
     It 'gets the connection and the message as arguments, and those of -ArgumentList behind: <Kind>' -ForEach @(
         @{ Kind = 'param'; Block = { param($c, $d, $n, $more) "$($c.Id) $d $n $more" } }
         @{ Kind = 'typed param'; Block = { param([C10kServer.LiveConnection] $c, [string] $d, [int] $n, $more = 'none') "$($c.Id) $d $n $more" } }
