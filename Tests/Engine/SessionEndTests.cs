@@ -276,6 +276,17 @@ public class SessionEndTests
 
         fixture.AssertAtRest();
 
+        // The moment itself, on this thread: it was about to save a wake-up.
+        Worker worker = fixture.Server.Workers.Current[0];
+        var consumer = new SessionConsumer(fixture.Scheduler);
+        consumer.WakeLater(worker);
+        Assert.True(fixture.IsOwed);
+        consumer.Abandon();
+        Assert.False(fixture.IsOwed);
+        consumer.WakeLater(worker);
+        Assert.False(fixture.IsOwed);
+        consumer.Leave();
+
         // For the end of the connection.
         fixture.AddThread();
     }

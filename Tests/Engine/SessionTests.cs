@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using C10kServer.Engine.Tests.Support;
 
 namespace C10kServer.Engine.Tests;
@@ -284,6 +285,26 @@ public class SessionTests
     }
 
     [Fact]
+    public void A_session_that_moves_takes_along_what_was_told_to_a_worker_that_had_ended()
+    {
+        // The moment is too short to be met: so this is what it leaves behind, output that counts as posted.
+        Session? session = null;
+        using var fixture = new SessionFixture(
+            1, (arrived, _) => session = arrived, with: static options => options with { WorkerCount = 2 });
+        using TestClient client = fixture.Connect();
+        client.SendLine("begin");
+        Eventually.True(() => session is not null);
+        fixture.AssertAtRest();
+        PostedOf(session!) = true;
+        Assert.True(session!.SendLine("answer"));
+        Assert.True(fixture.Server.TryAct(
+            new ConnectionRef(session!.Id), ConnectionAction.Move, Eventually.Patience, TestContext.Current.CancellationToken, out _, moveTo: 1));
+        client.ExpectLine("answer");
+        session.SendLine("another");
+        client.ExpectLine("another");
+    }
+
+    [Fact]
     public void Lines_before_a_half_close_are_answered_and_then_comes_the_end()
     {
         const int Count = 500;
@@ -303,6 +324,9 @@ public class SessionTests
         Eventually.Equal(1, () => fixture.Server.Closed);
         Assert.Equal(CloseReason.PeerClosed, fixture.Server.GetClosed()[0].CloseReason);
     }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_posted")]
+    private static extern ref bool PostedOf(Session session);
 
     private sealed class Ledger
     {
