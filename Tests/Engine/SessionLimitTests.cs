@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Diagnostics;
 using System.Diagnostics.Tracing;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using C10kServer.Engine.Tests.Support;
 
 namespace C10kServer.Engine.Tests;
@@ -198,8 +199,15 @@ public class SessionLimitTests
         // Of a size that nobody else asks for.
         const int Size = (1 << 22) + 1;
         using var pool = new PoolLedger(Size);
-        using (var fixture = new SessionFixture(2, static (session, message) =>
+        Session? kept = null;
+        using (var fixture = new SessionFixture(2, (session, message) =>
         {
+            if (message.Data is "keep")
+            {
+                kept = session;
+                return;
+            }
+
             session.Send(new byte[Size]);
             if (message.Data is "abort")
             {
@@ -226,12 +234,22 @@ public class SessionLimitTests
                 Eventually.True(() => pool.Rented > rented);
             }
 
+            // Put in just before the end, so that the worker has not taken it out.
+            using TestClient last = fixture.Connect();
+            last.SendLine("keep");
+            Eventually.True(() => kept is not null);
+            PostedOf(kept!) = true;
+            Assert.True(kept!.Send(new byte[Size]));
+            last.Reset();
             fixture.AssertAtRest();
         }
 
-        Assert.Equal(6, pool.Rented);
-        Eventually.Equal(6, () => pool.Returned);
+        Assert.Equal(7, pool.Rented);
+        Eventually.Equal(7, () => pool.Returned);
     }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_posted")]
+    private static extern ref bool PostedOf(Session session);
 
     /// <summary>What the shared pool gives out and gets back of one size.</summary>
     private sealed class PoolLedger(int size) : EventListener
