@@ -246,7 +246,10 @@ public class SessionTests
         const int Rounds = 60;
         Session? session = null;
         using var fixture = new SessionFixture(
-            1, (_, _) => { }, onArrival: arrived => Volatile.Write(ref session, arrived), with: static options => options with { WorkerCount = 2 });
+            1,
+            (_, _) => { },
+            onArrival: arrived => Volatile.Write(ref session, arrived),
+            with: static options => options with { WorkerCount = 2 });
         using TestClient other = fixture.Connect();
         using TestClient client = fixture.Connect();
         client.SendLine("begin");
@@ -272,8 +275,7 @@ public class SessionTests
             if (i % 2 != 0)
             {
                 ConnectionInfo row = fixture.RowOf(client);
-                Assert.True(fixture.Server.TryAct(
-                    new ConnectionRef(row.Id), ConnectionAction.Move, Eventually.Patience, TestContext.Current.CancellationToken, out _, moveTo: 1));
+                Move(fixture, row.Id);
             }
 
             Eventually.True(() => Volatile.Read(ref answers) > seen + 1 || failure is not null);
@@ -297,8 +299,7 @@ public class SessionTests
         fixture.AssertAtRest();
         PostedOf(session!) = true;
         Assert.True(session!.SendLine("answer"));
-        Assert.True(fixture.Server.TryAct(
-            new ConnectionRef(session!.Id), ConnectionAction.Move, Eventually.Patience, TestContext.Current.CancellationToken, out _, moveTo: 1));
+        Move(fixture, session!.Id);
         client.ExpectLine("answer");
         session.SendLine("another");
         client.ExpectLine("another");
@@ -324,6 +325,9 @@ public class SessionTests
         Eventually.Equal(1, () => fixture.Server.Closed);
         Assert.Equal(CloseReason.PeerClosed, fixture.Server.GetClosed()[0].CloseReason);
     }
+
+    private static void Move(SessionFixture fixture, long id) => Assert.True(fixture.Server.TryAct(
+        new ConnectionRef(id), ConnectionAction.Move, Eventually.Patience, TestContext.Current.CancellationToken, out _, moveTo: 1));
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_posted")]
     private static extern ref bool PostedOf(Session session);
