@@ -45,6 +45,36 @@ public class SessionTests
     }
 
     [Fact]
+    public void A_session_whose_turn_is_over_goes_on_where_it_was_though_more_has_come()
+    {
+        // A turn is 64 lines. The thread takes 200 at once, and 200 more come while it is at one of those.
+        const int Portion = 200;
+        using var hold = new SemaphoreSlim(0);
+        using var fixture = new SessionFixture(2, (session, message) =>
+        {
+            if (message.Data is "begin" or "0-10" or "0-210")
+            {
+                hold.Wait();
+            }
+
+            session.SendLine((string)message.Data!);
+        });
+        using TestClient client = fixture.Connect();
+        client.SendLine("begin");
+        Eventually.Equal(1, () => fixture.Server.MessagesReceived);
+        Eventually.Equal(0, () => fixture.Scheduler.Count);
+        client.SendLines(Lines.Numbered(0, Portion));
+        Eventually.Equal(1 + Portion, () => fixture.Server.MessagesReceived);
+        hold.Release();
+        client.ExpectLines(["begin", .. Lines.Numbered(0, 10)]);
+        client.SendLines(Lines.Numbered(0, Portion, from: Portion));
+        Eventually.Equal(1 + (2 * Portion), () => fixture.Server.MessagesReceived);
+        hold.Release(2);
+        client.ExpectLines(Lines.Numbered(0, (2 * Portion) - 10, from: 10));
+        fixture.AssertAtRest();
+    }
+
+    [Fact]
     public void What_ten_threads_send_on_one_session_is_not_torn_and_in_order_of_each()
     {
         const int Threads = 10;
