@@ -283,7 +283,15 @@ public sealed partial class Connection : ITimed
         }
         else if (IsIdleTimed && now >= Clock.Add(_lastActivity, _worker.IdleTimeout))
         {
-            BeginClose(CloseReason.IdleTimeout);
+            if (Tag is Session { Outstanding: > 0 })
+            {
+                // It waits for its handler, and that one has a timeout of its own.
+                _lastActivity = now;
+            }
+            else
+            {
+                BeginClose(CloseReason.IdleTimeout);
+            }
         }
 
         ScheduleDeadline();
