@@ -136,7 +136,7 @@ Describe 'A script handler that fails' {
     }
 }
 
-Describe 'A script handler that takes too long' {
+Describe 'A script handler that takes too long' -Tag Slow {
     AfterEach {
         Close-Talk
         Get-C10kServer | Stop-C10kServer
@@ -269,7 +269,7 @@ Describe 'A script handler that takes too long' {
     }
 }
 
-Describe 'A flood of messages of which every tenth fails' {
+Describe 'A flood of messages of which every tenth fails' -Tag Many {
     It 'leaves the others alone and no memory behind' {
         $server = Start-C10kServer -Framing Line -HandlerCount 4 -LingerTimeout 1 -ScriptBlock {
             if ($ConnectionState.Count -eq 9) { throw "after nine: $_" }
