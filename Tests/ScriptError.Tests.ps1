@@ -293,11 +293,11 @@ Describe 'A flood of messages of which every tenth fails' -Tag Many {
             $ledger.messages | Should -Be ($Connections * 9)
             $ledger.broken | Should -Be $Connections
         }
-        & $run 200
+        & $run 1000
         [GC]::Collect()
         $before = Get-ResidentMemory
         for ($done = 0; $done -lt $count; $done += 10000) { & $run 1000 }
-        $server.HandlerErrors | Should -Be (200 + $done / 10)
+        $server.HandlerErrors | Should -Be (1000 + $done / 10)
         $server.LastError | Should -Match 'after nine'
         Wait-Until { $server.ConnectionCount -eq 0 }
         [GC]::Collect()
