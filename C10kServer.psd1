@@ -12,24 +12,36 @@
     TypesToProcess       = @('Formats/C10kServer.types.ps1xml')
     CmdletsToExport      = @(
         'Close-C10kConnection'
+        'ConvertTo-C10kPrometheus'
         'Get-C10kConnection'
+        'Get-C10kLog'
         'Get-C10kServer'
         'Get-C10kWorker'
+        'Invoke-C10kLoad'
+        'Measure-C10kServer'
+        'Move-C10kConnection'
         'Restart-C10kServer'
+        'Resume-C10kConnection'
         'Resume-C10kServer'
+        'Send-C10kData'
         'Set-C10kServer'
         'Start-C10kServer'
         'Stop-C10kServer'
+        'Suspend-C10kConnection'
         'Suspend-C10kServer'
         'Test-C10kServer'
         'Wait-C10kServer'
+        'Watch-C10kConnection'
     )
     FunctionsToExport    = @()
     VariablesToExport    = @()
     AliasesToExport      = @()
     PrivateData          = @{
         PSData = @{
-            Tags = @('Linux', 'TCP', 'server', 'epoll', 'testing', 'PSEdition_Core')
+            Tags         = @('Linux', 'TCP', 'server', 'epoll', 'testing', 'PSEdition_Core')
+            LicenseUri   = 'https://opensource.org/license/mit'
+            ProjectUri   = 'https://www.powershellgallery.com/packages/C10kServer'
+            ReleaseNotes = 'See CHANGELOG.md, which comes with the module.'
         }
     }
 }

@@ -42,4 +42,29 @@ public static class DisplayText
             : value.TotalDays < 1 ? string.Create(invariant, $"{value.Hours}:{value.Minutes:00}:{value.Seconds:00}")
             : string.Create(invariant, $"{value.Days}d{value.Hours:00}h");
     }
+
+    /// <summary>A latency in at most seven characters, to three digits.</summary>
+    /// <param name="value">The latency.</param>
+    /// <returns>For instance "87.5 us", "1.23 ms", "12.3 s".</returns>
+    public static string Latency(TimeSpan value)
+    {
+        double number = value.TotalMicroseconds;
+        string unit = "us";
+
+        // 999.5 is 1000 when it is rounded.
+        if (number >= 999.5)
+        {
+            number /= 1000;
+            unit = "ms";
+        }
+
+        if (number >= 999.5)
+        {
+            number /= 1000;
+            unit = "s";
+        }
+
+        string format = number < 9.995 ? "0.00" : number < 99.95 ? "0.0" : "0";
+        return $"{number.ToString(format, CultureInfo.InvariantCulture)} {unit}";
+    }
 }

@@ -15,9 +15,25 @@ internal static class Messages
         $"Worker {worker} of {server.Name} did not answer within {Server.AnswerTimeout.TotalSeconds:0} s, so its connections are " +
         $"missing here. A handler that blocks is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'.";
 
-    internal static string CloseUnanswered(Server server, long connection) =>
-        $"A worker of {server.Name} did not answer in time, so connection {connection} may be open still. A handler that blocks " +
+    internal static string ActUnanswered(Server server, long connection, string action) =>
+        $"{action}: a worker of {server.Name} did not answer in time, so for connection {connection} it is still to come. A handler that blocks " +
         $"is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'. Stop-C10kServer '{server.Name}' -Force ends them all.";
+
+    internal static string SendUnanswered(Server server, int worker) =>
+        $"Worker {worker} of {server.Name} did not answer within {Server.AnswerTimeout.TotalSeconds:0} s, so not all of its connections " +
+        $"were sent the data. A handler that blocks is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'.";
+
+    internal static string ConnectionClosing(long id, CloseReason reason) =>
+        $"Connection {id} is closing ({reason}), and takes no more data." + (reason == CloseReason.SendQueueFull
+            ? " Its peer does not read: MaxSendQueue of the server's Options is what may be queued for one."
+            : "");
+
+    internal static string WorkerUnknown(Server server, int worker) => server.Workers.Count switch
+    {
+        0 => $"{server.Name} has no worker {worker}, and no other either: it is {server.State}.",
+        1 => $"{server.Name} has no worker {worker}. There is worker 0 alone.",
+        int count => $"{server.Name} has no worker {worker}. There are 0 to {count - 1}; Get-C10kWorker '{server.Name}' lists them.",
+    };
 
     internal static string ConnectionGone(long id) =>
         $"There is no connection {id}: it has ended, or never was. Get-C10kConnection lists those that there are.";

@@ -17,6 +17,9 @@ internal static class ServerRegistry
 
     private static int _lastId;
 
+    /// <summary>Tells of each server that is started, on the thread that starts it.</summary>
+    internal static event Action<Server>? Added;
+
     // Runs with the first use, hence not at import.
     static ServerRegistry() => AppDomain.CurrentDomain.ProcessExit += (_, _) => StopAll();
 
@@ -62,6 +65,8 @@ internal static class ServerRegistry
         {
             Servers.Add(server.Id, server);
         }
+
+        Added?.Invoke(server);
     }
 
     /// <summary>Takes back a server that was stopped. False: its name is in use.</summary>
@@ -75,8 +80,10 @@ internal static class ServerRegistry
             }
 
             Servers.Add(server.Id, server);
-            return true;
         }
+
+        Added?.Invoke(server);
+        return true;
     }
 
     internal static bool Contains(Server server) => Find(server.Id) == server;

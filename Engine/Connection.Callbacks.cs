@@ -36,6 +36,11 @@ public sealed partial class Connection
         {
             _flags ^= Flags.InputDue;
             MarkChanged();
+            if (!due && _input is { Length: > 0 })
+            {
+                // The beginning of a message, which had no deadline while those before it were due.
+                _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
+            }
         }
     }
 
@@ -164,6 +169,12 @@ public sealed partial class Connection
 
             message = framing.Rest(bytes);
             consumed = bytes.Length;
+            if (message.Length > _worker.Options.MaxMessage)
+            {
+                // It might have been the beginning of a delimiter that made it longer.
+                BeginClose(CloseReason.MessageTooLong);
+                return true;
+            }
         }
 
         input.Consume(consumed, _worker.Now);

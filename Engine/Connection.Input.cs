@@ -62,8 +62,19 @@ public sealed partial class Connection
             return false;
         }
 
-        _flags |= Flags.Pulled;
         _requests ??= new Requests();
+        if (_input is not null && (_flags & Flags.Pulled) == 0)
+        {
+            // It was searched for what ends a message of the framing.
+            _input.Scanned = 0;
+        }
+
+        _flags |= Flags.Pulled;
+        if (!_requests.HasReads)
+        {
+            ReturnToInput();
+        }
+
         MarkReady();
         MarkChanged();
         return true;
@@ -190,6 +201,19 @@ public sealed partial class Connection
         _input.Append(data, _worker.Now);
         _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
         MarkReady();
+    }
+
+    /// <summary>
+    /// Reading goes on after a break. What is buffered comes first: with a receive for each break it would grow for ever
+    /// (pitfall 29). And the peer is not late for the time in which nobody listened.
+    /// </summary>
+    private void ReturnToInput()
+    {
+        if (_input is { Length: > 0 })
+        {
+            _input.MessageBegan = _worker.Now;
+            _flags |= Flags.InputDue;
+        }
     }
 
     private void OnPeerEnd()

@@ -185,8 +185,8 @@ public sealed partial class Connection
 
         if ((_flags & Flags.PausedByBackpressure) != 0 && output.Length <= _worker.HighWaterMark / 2)
         {
-            _flags = (_flags & ~Flags.PausedByBackpressure) | Flags.TellDrained;
-            MarkReady();
+            _flags |= Flags.TellDrained;
+            Resume(Flags.PausedByBackpressure);
         }
 
         MarkChanged();

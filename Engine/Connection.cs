@@ -453,7 +453,13 @@ public sealed partial class Connection : ITimed
 
     private void Resume(Flags why)
     {
+        bool paused = ReadPaused;
         _flags &= ~why;
+        if (paused && !ReadPaused)
+        {
+            ReturnToInput();
+        }
+
         MarkReady();
         MarkChanged();
     }

@@ -15,8 +15,8 @@ public abstract class ConnectionHandler
 
     /// <summary>
     /// Bytes have come, as they came: a message may be spread over several calls, or one call may hold several. Where the server has a
-    /// <see cref="ServerOptions.Framing"/>, each call has one whole message. The span is valid during the call. Not called once the handler has asked with <see cref="Connection.Read"/> or
-    /// <see cref="Connection.ReadUntil"/>: from then on bytes wait for its requests.
+    /// <see cref="ServerOptions.Framing"/>, each call has one whole message. The span is valid during the call. Not called once the
+    /// handler has asked with <see cref="Connection.Read"/> or <see cref="Connection.ReadUntil"/>: from then on bytes wait for its requests.
     /// </summary>
     public virtual void OnReceived(Connection connection, ReadOnlySpan<byte> data)
     {

@@ -20,10 +20,13 @@ public enum ConnectionAction
 
     /// <summary>Another worker takes it over.</summary>
     Move,
+
+    /// <summary>Bytes are sent, see <see cref="Server.TrySend"/>.</summary>
+    Send,
 }
 
 /// <summary>Asks a worker to do something with a connection, and waits for its answer. Made anew for each worker that is asked.</summary>
-internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo)
+internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo, Parcel? parcel)
 {
     private readonly TaskCompletionSource<ConnectionInfo?> _answer = new();
 
@@ -33,6 +36,9 @@ internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction a
 
     /// <summary>Move: to whom.</summary>
     internal Worker? MoveTo { get; } = moveTo;
+
+    /// <summary>Send: what.</summary>
+    internal Parcel? Parcel { get; } = parcel;
 
     /// <summary>From the worker's thread: the row after it was done, or null for no such connection.</summary>
     internal void Answer(ConnectionInfo? row) => _answer.SetResult(row);

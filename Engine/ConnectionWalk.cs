@@ -12,26 +12,20 @@ public sealed class ConnectionWalk : IDisposable
 {
     private readonly BlockingCollection<Message> _messages = [];
     private readonly HashSet<int> _asked = [];
+    private readonly WorkerPool _pool;
+    private readonly Broadcast? _broadcast;
     private volatile bool _over;
 
-    internal ConnectionWalk(ConnectionFilter filter, IReadOnlyList<Worker> workers)
+    // How often the workers are asked at most, where connections move all the time.
+    private int _rounds = 16;
+    private long _movesBefore;
+
+    internal ConnectionWalk(ConnectionFilter filter, WorkerPool pool, Broadcast? broadcast = null)
     {
         Filter = filter;
-        foreach (Worker worker in workers)
-        {
-            if (filter.Workers is null || filter.Workers.Contains(worker.Id))
-            {
-                _asked.Add(worker.Id);
-            }
-        }
-
-        foreach (Worker worker in workers)
-        {
-            if (_asked.Contains(worker.Id) && !worker.Post(new Command(CommandKind.Walk, Subject: this)))
-            {
-                Finish(worker.Id);
-            }
-        }
+        _pool = pool;
+        _broadcast = broadcast;
+        Ask();
     }
 
     /// <summary>Workers that did not answer within the time that the consumer gave them.</summary>
@@ -41,6 +35,12 @@ public sealed class ConnectionWalk : IDisposable
 
     /// <summary>The consumer wants no more; a worker stops at its next portion.</summary>
     internal bool IsOver => _over;
+
+    /// <summary>Connections that a worker may look at in one turn, of those that it would.</summary>
+    internal int Portion(int most) => _broadcast is null ? most : Math.Min(most, _broadcast.Portion);
+
+    /// <summary>From the worker's thread: what is to be done with a connection is done. False when it gets no row.</summary>
+    internal bool Meet(Connection connection) => _broadcast is null || _broadcast.Reach(connection);
 
     /// <summary>
     /// The next portion. False when the walk is over: all workers have finished, or none of those that have not has answered
@@ -66,6 +66,11 @@ public sealed class ConnectionWalk : IDisposable
             }
 
             _asked.Remove(message.Worker);
+            if (_asked.Count == 0 && _broadcast is not null && !_pool.IsUnmovedSince(_movesBefore) && _rounds > 0)
+            {
+                // One that changed its worker meanwhile may have been seen by neither: no row is lost by that, but its bytes would be.
+                Ask();
+            }
         }
 
         portion = null;
@@ -90,6 +95,28 @@ public sealed class ConnectionWalk : IDisposable
 
     /// <summary>From a worker's thread, or for one that is over.</summary>
     internal void Finish(int worker) => _messages.Add(new Message(worker, null));
+
+    private void Ask()
+    {
+        _rounds--;
+        _movesBefore = _pool.Moves;
+        IReadOnlyList<Worker> workers = _pool.Current;
+        foreach (Worker worker in workers)
+        {
+            if (Filter.Workers is null || Filter.Workers.Contains(worker.Id))
+            {
+                _asked.Add(worker.Id);
+            }
+        }
+
+        foreach (Worker worker in workers)
+        {
+            if (_asked.Contains(worker.Id) && !worker.Post(new Command(CommandKind.Walk, Subject: this)))
+            {
+                Finish(worker.Id);
+            }
+        }
+    }
 
     private readonly record struct Message(int Worker, IReadOnlyList<ConnectionInfo>? Rows);
 }

@@ -12,15 +12,7 @@ internal static unsafe class Descriptors
     /// <exception cref="ServerStartException">The options ask for more.</exception>
     internal static int ConnectionLimit(ServerOptions options, int connections = 0)
     {
-        const int NoFile = 7;
-        ulong* limits = stackalloc ulong[2];
-        if (Libc.GetRLimit(NoFile, limits) != 0)
-        {
-            throw new EngineException("getrlimit", Errno.Last);
-        }
-
-        int limit = (int)Math.Min(limits[0], int.MaxValue);
-        int open = CountOpen();
+        (int limit, int open) = Read();
         int free = limit - open - Reserve + connections;
         if (free < 1 || options.MaxConnections > free)
         {
@@ -31,6 +23,22 @@ internal static unsafe class Descriptors
         }
 
         return options.MaxConnections == 0 ? free : options.MaxConnections;
+    }
+
+    /// <summary>Descriptors that are free for connections, of how many, and how many are open.</summary>
+    internal static (int Free, int Limit, int Open) Count()
+    {
+        (int limit, int open) = Read();
+        return (Math.Max(0, limit - open - Reserve), limit, open);
+    }
+
+    private static (int Limit, int Open) Read()
+    {
+        const int NoFile = 7;
+        ulong* limits = stackalloc ulong[2];
+        return Libc.GetRLimit(NoFile, limits) == 0
+            ? ((int)Math.Min(limits[0], int.MaxValue), CountOpen())
+            : throw new EngineException("getrlimit", Errno.Last);
     }
 
     private static int CountOpen()

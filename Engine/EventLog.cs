@@ -28,13 +28,16 @@ public enum EventLevel
 }
 
 /// <summary>One line of an <see cref="EventLog"/>.</summary>
+/// <param name="Sequence">Its place in the log, from 1, without gaps.</param>
 /// <param name="Time">When it happened.</param>
 /// <param name="Level">How much it matters.</param>
 /// <param name="Id">The kind of event, stable over versions.</param>
 /// <param name="Name">The kind of event, in a word.</param>
 /// <param name="Message">What happened.</param>
-/// <param name="Exception">The exception's text, where there was one.</param>
-public sealed record EventRecord(DateTimeOffset Time, EventLevel Level, int Id, string Name, string Message, string? Exception);
+/// <param name="Error">The exception's type and message, where there was one.</param>
+/// <param name="Exception">The exception's text, with its stack trace, where there was one.</param>
+public sealed record EventRecord(
+    long Sequence, DateTimeOffset Time, EventLevel Level, int Id, string Name, string Message, string? Error, string? Exception);
 
 /// <summary>
 /// The last events of a server, bounded: what goes wrong ten thousand times must not fill the memory. From any thread.
@@ -46,8 +49,20 @@ public sealed class EventLog : ILogger
     /// <summary>The number of events that are kept.</summary>
     public const int Capacity = 1024;
 
+    // Characters. A handler may make its messages of what a peer has sent, and that may be a megabyte.
+    private const int LongestMessage = 4096;
+    private const int LongestException = 16384;
+
     private readonly Queue<EventRecord> _records = new();
     private readonly Lock _lock = new();
+    private LogFile? _file;
+    private long _sequence;
+
+    /// <summary>
+    /// Told after each event, and when the server has ended, on the thread where that happens: whoever subscribes must neither throw
+    /// nor take long.
+    /// </summary>
+    public event Action? Written;
 
     /// <summary>Events below it are not kept. Live.</summary>
     public EventLevel MinimumLevel { get; set; } = EventLevel.Information;
@@ -58,6 +73,19 @@ public sealed class EventLog : ILogger
         lock (_lock)
         {
             return [.. _records];
+        }
+    }
+
+    /// <summary>The events after one, oldest first.</summary>
+    /// <param name="after">The sequence number of the last one known; 0 for none.</param>
+    /// <param name="lost">How many came after it that are not kept any more.</param>
+    public IReadOnlyList<EventRecord> GetRecords(long after, out long lost)
+    {
+        lock (_lock)
+        {
+            long known = Math.Max(after, _sequence - _records.Count);
+            lost = known - after;
+            return [.. _records.Skip((int)(known - (_sequence - _records.Count)))];
         }
     }
 
@@ -72,18 +100,39 @@ public sealed class EventLog : ILogger
             return;
         }
 
-        var record = new EventRecord(
-            DateTimeOffset.Now, (EventLevel)logLevel, eventId.Id, eventId.Name ?? "", formatter(state, exception), exception?.ToString());
+        string message = Cut(formatter(state, exception), LongestMessage);
+        string? error = exception is null ? null : Cut(ExceptionText.Brief(exception), LongestMessage);
+        string? text = exception is null ? null : Cut(ExceptionText.Full(exception), LongestException);
         lock (_lock)
         {
+            var record = new EventRecord(
+                ++_sequence, DateTimeOffset.Now, (EventLevel)logLevel, eventId.Id, eventId.Name ?? "", message, error, text);
             if (_records.Count == Capacity)
             {
                 _records.Dequeue();
             }
 
+            // In here, so that the file has them in the order of the log. It is a queue's end; the file itself is another thread's.
             _records.Enqueue(record);
+            _file?.Add(record);
         }
+
+        Wake();
     }
 
     internal bool IsEnabled(LogLevel level) => (int)level >= (int)MinimumLevel && level != LogLevel.None;
+
+    /// <summary>Where events go besides; null for nowhere.</summary>
+    internal void SetFile(LogFile? file)
+    {
+        lock (_lock)
+        {
+            _file = file;
+        }
+    }
+
+    /// <summary>Whoever follows the log looks again.</summary>
+    internal void Wake() => Written?.Invoke();
+
+    private static string Cut(string text, int longest) => text.Length <= longest ? text : $"{text.AsSpan(0, longest)}… ({text.Length} characters)";
 }

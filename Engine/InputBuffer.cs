@@ -18,8 +18,10 @@ internal sealed class InputBuffer
     /// <summary>What has come. Valid until the next call that changes it.</summary>
     internal ReadOnlySpan<byte> Bytes => _bytes.AsSpan(_start, Length);
 
-    /// <summary>When the first of the bytes came, or the last message ended; milliseconds on the engine's clock.</summary>
-    internal long MessageBegan { get; private set; }
+    /// <summary>
+    /// When the first of the bytes came, the last message ended, or the next one was asked for again; milliseconds on the engine's clock.
+    /// </summary>
+    internal long MessageBegan { get; set; }
 
     /// <summary>
     /// How far the end of the first message has been looked for: a peer that sends byte by byte must not cost a search over

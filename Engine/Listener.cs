@@ -115,7 +115,11 @@ internal sealed class Listener : IDisposable
         }
 
         now = Clock.Now;
-        Rates.Sample(now, _server.Accepted, _server.BytesReceived, _server.BytesSent);
+        if (Rates.Sample(now, _server.Accepted, _server.BytesReceived, _server.BytesSent))
+        {
+            _server.LogLeftOut();
+        }
+
         Acceptor.Advance(now);
         for (int i = 0; i < n && !_stopping; i++)
         {

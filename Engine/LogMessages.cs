@@ -6,6 +6,9 @@ namespace C10kServer.Engine;
 /// <summary>Every event that the engine logs. Ids are stable: scripts filter by them.</summary>
 internal static partial class LogMessages
 {
+    /// <summary>What the file of a log says of itself; see <see cref="LogFile"/>.</summary>
+    internal const int LogRecordsDroppedId = 60;
+
     [LoggerMessage(1, LogLevel.Information, "{Server} listens on {EndPoints} with {Workers} workers, up to {Limit} connections, backlog {Backlog}.")]
     internal static partial void ServerStarted(this ILogger log, string server, string endPoints, int workers, int limit, int backlog);
 
@@ -57,4 +60,15 @@ internal static partial class LogMessages
 
     [LoggerMessage(EventId = 36, Message = "{Server}: {Message}")]
     internal static partial void Reported(this ILogger log, LogLevel level, string server, string message);
+    [LoggerMessage(40, LogLevel.Error, "{Server}: a subscriber of its events failed; {Count} times since it was last logged.")]
+    internal static partial void SubscriberFailed(this ILogger log, string server, long count, Exception exception);
+
+    [LoggerMessage(41, LogLevel.Warning, "{Server}: {Count} events were lost since it was last logged, their subscribers are too slow.")]
+    internal static partial void EventsLost(this ILogger log, string server, long count);
+
+    [LoggerMessage(50, LogLevel.Error, "{Server}: {Count} more errors of handlers were counted and not logged: there were over {Most} in a second.")]
+    internal static partial void HandlerErrorsLeftOut(this ILogger log, string server, long count, int most);
+
+    [LoggerMessage(51, LogLevel.Warning, "{Server}: workers were held up {Count} more times, which was not logged: there were over {Most} in a second.")]
+    internal static partial void StallsLeftOut(this ILogger log, string server, long count, int most);
 }

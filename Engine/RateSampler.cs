@@ -24,12 +24,12 @@ internal sealed class RateSampler
     /// <summary>Milliseconds until the next sample is due.</summary>
     internal int Timeout(long now) => (int)Math.Clamp(_at + Interval - now, 0, Interval);
 
-    /// <summary>Samples, if it is time.</summary>
-    internal void Sample(long now, long accepted, long received, long sent)
+    /// <summary>Samples, if it is time. True when it was.</summary>
+    internal bool Sample(long now, long accepted, long received, long sent)
     {
         if (now - _at < Interval)
         {
-            return;
+            return false;
         }
 
         double seconds = (now - _at) / 1000.0;
@@ -37,6 +37,7 @@ internal sealed class RateSampler
         Receives = (received - _received) / seconds;
         Sends = (sent - _sent) / seconds;
         (_at, _accepted, _received, _sent) = (now, accepted, received, sent);
+        return true;
     }
 
     /// <summary>After the end nothing flows.</summary>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Net;
@@ -14,12 +15,19 @@ public sealed class Server : IDisposable
     // A thread that does not end in this time is held up by a handler, and nobody's shell waits for that.
     private const int JoinMilliseconds = 1500;
 
+    // A subscriber that was just told of the end is given this time to take it in, so that mostly no thread is left.
+    private static readonly TimeSpan LastWord = TimeSpan.FromMilliseconds(250);
+
     private readonly Lock _lifecycle = new();
     private Listener? _listener;
     private volatile ServerOptions _options;
     private volatile ServerState _state;
     private volatile string? _lastError;
     private volatile Intake _intake;
+    private readonly LogThrottle _handlerErrors = new();
+    private readonly LogThrottle _stalls = new();
+    private LogFile? _logFile;
+    private volatile bool _ended;
     private int _peak;
     private int _spares;
     private long _startedAt;
@@ -32,6 +40,8 @@ public sealed class Server : IDisposable
         options.Validate();
         _options = options;
         Workers = new WorkerPool(this);
+        Observers = new ObserverList(this);
+        Events = new EventDispatcher(this);
     }
 
     /// <summary>What it was made with, or last given by <see cref="Reconfigure"/>.</summary>
@@ -106,6 +116,12 @@ public sealed class Server : IDisposable
     /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
     public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
 
+    /// <summary>Exceptions that subscribers threw, see <see cref="Subscribe"/>.</summary>
+    public long EventErrors => Events.Errors;
+
+    /// <summary>Events that subscribers were not told of: they are too slow.</summary>
+    public long EventsLost => Events.Lost;
+
     /// <summary>The last failure, of a handler or of the server itself.</summary>
     public string? LastError => _lastError;
 
@@ -126,9 +142,23 @@ public sealed class Server : IDisposable
     /// <summary>Bytes sent a second, over the last second.</summary>
     public double SendRate => _listener?.Rates.Sends ?? 0;
 
+    /// <summary>Events below it are not logged. Live.</summary>
+    public EventLevel LogLevel
+    {
+        get => Log.MinimumLevel;
+        set => Log.MinimumLevel = value;
+    }
+
+    /// <summary>It was stopped, and its last event is in the log.</summary>
+    public bool HasEnded => _ended;
+
     internal EventLog Log => Options.Log;
 
     internal WorkerPool Workers { get; }
+
+    internal ObserverList Observers { get; }
+
+    private EventDispatcher Events { get; }
 
     /// <summary>What the acceptors go by, at each of their turns.</summary>
     internal Intake Intake => _intake;
@@ -162,6 +192,7 @@ public sealed class Server : IDisposable
                 listener = new Listener(this);
                 Listen(listener.Acceptor);
                 Workers.Grow(Options.WorkerCount, start: false);
+                OpenLog();
                 _listener = listener;
             }
             catch (EngineException e)
@@ -180,10 +211,12 @@ public sealed class Server : IDisposable
             }
 
             _startedAt = Clock.Now;
-            _state = ServerState.Running;
+            Become(ServerState.Running);
+            _logFile?.Start();
             Workers.Start();
             _listener.Start();
             LogStart();
+            ServerMeter.Join(this);
         }
     }
 
@@ -201,10 +234,12 @@ public sealed class Server : IDisposable
         {
             if (_state == ServerState.Created)
             {
-                _state = ServerState.Stopped;
+                Become(ServerState.Stopped);
+                Observers.End();
+                _ended = true;
             }
 
-            if (_state == ServerState.Stopped || _listener is null)
+            if (_ended || _listener is null)
             {
                 return;
             }
@@ -227,10 +262,18 @@ public sealed class Server : IDisposable
             End();
             if (_state != ServerState.Faulted)
             {
-                _state = ServerState.Stopped;
+                Become(ServerState.Stopped);
             }
 
-            Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+            Observers.End();
+            ServerMeter.Leave(this);
+            LogEnd();
+        }
+
+        // Outside the lock, which a subscriber may want.
+        if (!Events.Join(LastWord))
+        {
+            Log.ThreadAbandoned(Options.Name, "the thread of its events", (int)LastWord.TotalMilliseconds);
         }
     }
 
@@ -260,7 +303,20 @@ public sealed class Server : IDisposable
     public ConnectionWalk Walk(ConnectionFilter filter)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        return new ConnectionWalk(filter, Workers.Current);
+        return new ConnectionWalk(filter, Workers);
+    }
+
+    /// <summary>
+    /// Sends bytes to connections that there are now, each once, and walks over those that have taken them. As with every write, one whose peer
+    /// does not read is reset when too much is queued; its row says so.
+    /// </summary>
+    /// <param name="filter">Who gets them.</param>
+    /// <param name="data">The bytes, at least one.</param>
+    public ConnectionWalk Broadcast(ConnectionFilter filter, ImmutableArray<byte> data)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        ArgumentOutOfRangeException.ThrowIfZero(data.Length);
+        return new ConnectionWalk(filter, Workers, new Broadcast(data, Worker.LastConnectionId));
     }
 
     /// <summary>
@@ -284,6 +340,11 @@ public sealed class Server : IDisposable
         [NotNullWhen(true)] out ConnectionInfo? after,
         int moveTo = -1)
     {
+        if (action == ConnectionAction.Send)
+        {
+            throw new ArgumentException($"Bytes are sent with {nameof(TrySend)}.", nameof(action));
+        }
+
         Worker? heir = null;
         if (action == ConnectionAction.Move)
         {
@@ -296,8 +357,40 @@ public sealed class Server : IDisposable
             heir = workers[moveTo];
         }
 
-        after = Workers.Ask(target, action, heir, timeout, cancel);
+        after = Workers.Ask(target, action, heir, null, timeout, cancel);
         return after is not null;
+    }
+
+    /// <summary>Sends bytes on a connection, as its handler would, and tells what it was like just after.</summary>
+    /// <param name="target">The connection.</param>
+    /// <param name="data">The bytes.</param>
+    /// <param name="timeout">How long to wait for the worker.</param>
+    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
+    /// <param name="after">The connection just after.</param>
+    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public SendOutcome TrySend(
+        ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
+    {
+        var parcel = new Parcel(data);
+        after = Workers.Ask(target, ConnectionAction.Send, null, parcel, timeout, cancel);
+        return after is null ? SendOutcome.NotFound : parcel.Outcome;
+    }
+
+    /// <summary>
+    /// Has a subscriber told of what happens from now on, one event after the other, on a thread that is neither the caller's nor a worker's.
+    /// </summary>
+    public void Subscribe(Action<ServerEvent> subscriber)
+    {
+        ArgumentNullException.ThrowIfNull(subscriber);
+        Events.Add(subscriber);
+    }
+
+    /// <summary>Takes back a <see cref="Subscribe"/>. With the last one the thread ends.</summary>
+    public void Unsubscribe(Action<ServerEvent> subscriber)
+    {
+        ArgumentNullException.ThrowIfNull(subscriber);
+        Events.Remove(subscriber);
     }
 
     /// <summary>Accepting pauses: connects wait in the kernel's queue, open connections go on.</summary>
@@ -308,7 +401,7 @@ public sealed class Server : IDisposable
         {
             Require(ServerState.Running, ServerState.Suspended);
             SetIntake(Intake.Suspended);
-            _state = ServerState.Suspended;
+            Become(ServerState.Suspended);
         }
     }
 
@@ -320,7 +413,7 @@ public sealed class Server : IDisposable
         {
             Require(ServerState.Running, ServerState.Suspended);
             SetIntake(Intake.Open);
-            _state = ServerState.Running;
+            Become(ServerState.Running);
         }
     }
 
@@ -335,7 +428,7 @@ public sealed class Server : IDisposable
         {
             Require(ServerState.Running, ServerState.Suspended, ServerState.Draining);
             SetIntake(Intake.Draining);
-            _state = ServerState.Draining;
+            Become(ServerState.Draining);
         }
     }
 
@@ -411,29 +504,41 @@ public sealed class Server : IDisposable
     /// <summary>From a worker's thread, or a handler thread.</summary>
     internal void OnHandlerError(Connection connection, Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerFailed(Options.Name, connection.Id, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFailed(Options.Name, connection.Id, exception);
+        }
     }
 
     /// <summary>From a handler thread.</summary>
     internal void OnHandlerErrorReported(Connection connection, Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Warning, _handlerErrors))
+        {
+            Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+        }
     }
 
     /// <summary>From the thread that watches over handler threads.</summary>
     internal void OnHandlerTimeout(Connection connection, TimeSpan after)
     {
         _lastError = string.Create(CultureInfo.InvariantCulture, $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s");
-        Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
+        if (MayLog(EventLevel.Warning, _handlerErrors))
+        {
+            Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
+        }
     }
 
     /// <summary>From a worker's thread.</summary>
     internal void OnHandlerFactoryError(Exception exception)
     {
-        _lastError = exception.Message;
-        Log.HandlerFactoryFailed(Options.Name, exception);
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFactoryFailed(Options.Name, exception);
+        }
     }
 
     /// <summary>From a worker's thread.</summary>
@@ -443,8 +548,46 @@ public sealed class Server : IDisposable
         Log.AdoptFailed(Options.Name, _lastError, count);
     }
 
+    /// <summary>From the thread that tells the subscribers, once a second at most.</summary>
+    internal void OnSubscribersBehind(Exception? failure, long failures, long lost)
+    {
+        if (failure is not null)
+        {
+            _lastError = failure.Message;
+            Log.SubscriberFailed(Options.Name, failures, failure);
+        }
+
+        if (lost > 0)
+        {
+            Log.EventsLost(Options.Name, lost);
+        }
+    }
+
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
-    internal void OnStall(int worker, long milliseconds) => Log.WorkerStalled(Options.Name, worker, milliseconds);
+    internal void OnStall(int worker, long milliseconds)
+    {
+        if (MayLog(EventLevel.Warning, _stalls))
+        {
+            Log.WorkerStalled(Options.Name, worker, milliseconds);
+        }
+    }
+
+    /// <summary>
+    /// Says how many events the throttles have left out. From the Listener's thread once a second, at the end, and from whoever logs the
+    /// next one: so each is told, and before what came after it.
+    /// </summary>
+    internal void LogLeftOut()
+    {
+        if (_handlerErrors.TakeLeftOut() is > 0 and var errors)
+        {
+            Log.HandlerErrorsLeftOut(Options.Name, errors, LogThrottle.Most);
+        }
+
+        if (_stalls.TakeLeftOut() is > 0 and var stalls)
+        {
+            Log.StallsLeftOut(Options.Name, stalls, LogThrottle.Most);
+        }
+    }
 
     /// <summary>
     /// From the engine thread that failed: the other ones are told to end, and each closes what it owns. Nothing is waited for here, as
@@ -453,6 +596,7 @@ public sealed class Server : IDisposable
     internal void OnFault(string thread, Exception exception)
     {
         _lastError = exception.Message;
+        ServerState before = _state;
         _state = ServerState.Faulted;
         End();
         _listener?.BeginStop();
@@ -461,6 +605,10 @@ public sealed class Server : IDisposable
         try
         {
             Log.ServerFaulted(Options.Name, thread, exception);
+            if (before != ServerState.Faulted)
+            {
+                Observers.OnStateChanged(before);
+            }
         }
         catch (Exception e)
         {
@@ -559,6 +707,16 @@ public sealed class Server : IDisposable
         Workers.Post(new Command(CommandKind.Configure));
     }
 
+    private void Become(ServerState state)
+    {
+        ServerState before = _state;
+        _state = state;
+        if (state != before)
+        {
+            Observers.OnStateChanged(before);
+        }
+    }
+
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);
 
     // Once, whichever comes first: the stop or a fault.
@@ -582,6 +740,46 @@ public sealed class Server : IDisposable
         {
             throw new InvalidOperationException($"The server is {_state}.");
         }
+    }
+
+    private bool MayLog(EventLevel level, LogThrottle throttle)
+    {
+        if (level < LogLevel || !throttle.TryPass(Clock.Now))
+        {
+            return false;
+        }
+
+        LogLeftOut();
+        return true;
+    }
+
+    private void OpenLog()
+    {
+        if (Options.LogPath is { } path)
+        {
+            try
+            {
+                _logFile = new LogFile(path, Options.Name, error => _lastError = error);
+            }
+            catch (EngineException e)
+            {
+                throw ServerStartException.ForLog(path, e.Errno);
+            }
+
+            Log.SetFile(_logFile);
+        }
+    }
+
+    private void LogEnd()
+    {
+        LogLeftOut();
+        Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+        Log.SetFile(null);
+        _logFile?.End();
+
+        // In this order: who sees that it has ended has its last event before him.
+        _ended = true;
+        Log.Wake();
     }
 
     private void LogStart()

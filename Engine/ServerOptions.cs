@@ -70,7 +70,10 @@ public sealed record ServerOptions
     /// </summary>
     public TimeSpan HandshakeTimeout { get; init; }
 
-    /// <summary>How long a message that has begun may take to be complete, where a handler reads by requests. Zero: for ever.</summary>
+    /// <summary>
+    /// How long a message that has begun may take to be complete, where there is a <see cref="Framing"/> or a handler reads by requests.
+    /// While reading is paused no time passes, and afterwards it begins again. Zero: for ever.
+    /// </summary>
     public TimeSpan MessageTimeout { get; init; }
 
     /// <summary>How long a closing connection waits for the peer's end after the peer has taken all output.</summary>
@@ -99,6 +102,9 @@ public sealed record ServerOptions
 
     /// <summary>Where the engine's events go.</summary>
     public EventLog Log { get; init; } = new();
+
+    /// <summary>A file to append the engine's events to besides, with its full path. Null: none.</summary>
+    public string? LogPath { get; init; }
 
     /// <summary>Where messages go that are for handler threads instead of a handler on the worker, see <see cref="UseSessions"/>.</summary>
     public SessionScheduler? Sessions { get; private init; }
@@ -130,6 +136,11 @@ public sealed record ServerOptions
         if (UnixPath is { } path && (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > UnixSocketFile.MaxPathLength))
         {
             throw new ArgumentException($"The path of a socket has 1 to {UnixSocketFile.MaxPathLength} bytes.", nameof(UnixPath));
+        }
+
+        if (LogPath is { } log && (log.Length == 0 || log.Contains('\0')))
+        {
+            throw new ArgumentException("The path of a log has one character at least, and none that is a zero.", nameof(LogPath));
         }
 
         if (Dispatch == DispatchMode.ReusePort && (UnixPath is not null || Inherited.Count > 0))
@@ -188,6 +199,7 @@ public sealed record ServerOptions
         : Framing != other.Framing ? nameof(Framing)
         : HandlerFactory != other.HandlerFactory ? nameof(HandlerFactory)
         : Log != other.Log ? nameof(Log)
+        : LogPath != other.LogPath ? nameof(LogPath)
         : null;
 
     private static void InRange(TimeSpan value, TimeSpan least, string name) => InRange(value, least, TimeSpan.FromDays(365), name);

@@ -41,6 +41,20 @@ public sealed class ServerStartException : IOException
         _ => new(StartFailure.AddressNotAvailable, $"Cannot listen on {path}: {Native.Errno.Describe(errno)}.", errno),
     };
 
+    /// <summary>For the file of a log.</summary>
+    internal static ServerStartException ForLog(string path, int errno) => errno switch
+    {
+        Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
+        Native.Errno.ENOENT or Native.Errno.ENOTDIR => ForLog(path, errno, "Make its directory first, or choose another."),
+        Native.Errno.EACCES or Native.Errno.EPERM or Native.Errno.EROFS => ForLog(path, errno, "Choose a place that this user may write to."),
+        Native.Errno.EISDIR => ForLog(path, errno, "Give the name of a file in it."),
+        Native.Errno.ENXIO => ForLog(path, errno, "A pipe needs a reader first, and a socket is no place for a log."),
+        _ => ForLog(path, errno, "Choose another file."),
+    };
+
+    private static ServerStartException ForLog(string path, int errno, string advice) => new(
+        StartFailure.LogPathNotWritable, $"The log {path} cannot be opened for writing: {Native.Errno.Describe(errno)}. {advice}", errno);
+
     /// <summary>For a call that is not about an address.</summary>
     internal static ServerStartException For(EngineException e) => e.Errno switch
     {

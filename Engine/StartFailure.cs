@@ -17,4 +17,7 @@ public enum StartFailure
 
     /// <summary>The process has no descriptors left, or fewer than the options ask for.</summary>
     DescriptorLimit,
+
+    /// <summary>The file of the log cannot be opened for writing.</summary>
+    LogPathNotWritable,
 }

@@ -12,9 +12,9 @@ internal sealed unsafe class UnixSocketFile
     internal const int MaxPathLength = 107;
 
     private readonly string _path;
-    private readonly (ulong Inode, uint Major, uint Minor) _identity;
+    private readonly FileIdentity _identity;
 
-    private UnixSocketFile(string path, (ulong Inode, uint Major, uint Minor) identity) => (_path, _identity) = (path, identity);
+    private UnixSocketFile(string path, FileIdentity identity) => (_path, _identity) = (path, identity);
 
     /// <summary>Binds a socket to a path. A file that another server left behind is replaced, if nobody answers on it.</summary>
     /// <exception cref="ServerStartException">Somebody answers there, it is no socket, or the directory does not let us.</exception>
@@ -40,14 +40,14 @@ internal sealed unsafe class UnixSocketFile
             File.SetUnixFileMode(path, wanted);
         }
 
-        return new UnixSocketFile(path, Look(path).Identity);
+        return new UnixSocketFile(path, FileIdentity.Of(path));
     }
 
     /// <summary>Removes the file, unless it is another one by now.</summary>
     internal void Remove()
     {
-        (bool isSocket, var identity) = Look(_path);
-        if (isSocket && identity == _identity)
+        FileIdentity identity = FileIdentity.Of(_path);
+        if (identity.IsSocket && identity == _identity)
         {
             File.Delete(_path);
         }
@@ -55,7 +55,7 @@ internal sealed unsafe class UnixSocketFile
 
     private static void RemoveStale(string path, byte* address, uint length)
     {
-        if (!Look(path).IsSocket)
+        if (!FileIdentity.Of(path).IsSocket)
         {
             throw new ServerStartException(
                 StartFailure.PortInUse, $"{path} is there and is no socket. Choose another path, or remove it.", Errno.EADDRINUSE);
@@ -79,41 +79,13 @@ internal sealed unsafe class UnixSocketFile
         File.Delete(path);
     }
 
-    private static uint Write(string path, byte* address)
+    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
+    internal static uint Write(string path, byte* address)
     {
         var bytes = new Span<byte>(address, SockAddr.MaxLength);
         bytes.Clear();
         BitConverter.TryWriteBytes(bytes, (ushort)SockAddr.AfUnix);
         int n = Encoding.UTF8.GetBytes(path, bytes[2..(2 + MaxPathLength)]);
         return (uint)(2 + n + 1);
-    }
-
-    private static (bool IsSocket, (ulong Inode, uint Major, uint Minor) Identity) Look(string path)
-    {
-        // struct statx, which is the same on every architecture, see statx(2).
-        const int Size = 256;
-        const int OffsetMode = 28;
-        const int OffsetInode = 32;
-        const int OffsetMajor = 136;
-        const int OffsetMinor = 140;
-        const int CurrentDirectory = -100;
-        const int NoFollow = 0x100;
-        const uint TypeAndInode = 0x001 | 0x100;
-        const int TypeMask = 0xF000;
-        const int TypeSocket = 0xC000;
-
-        byte* file = stackalloc byte[Size];
-        byte[] name = Encoding.UTF8.GetBytes(path + '\0');
-        fixed (byte* p = name)
-        {
-            if (Libc.Statx(CurrentDirectory, p, NoFollow, TypeAndInode, file) != 0)
-            {
-                return default;
-            }
-        }
-
-        var bytes = new ReadOnlySpan<byte>(file, Size);
-        bool socket = (BitConverter.ToUInt16(bytes[OffsetMode..]) & TypeMask) == TypeSocket;
-        return (socket, (BitConverter.ToUInt64(bytes[OffsetInode..]), BitConverter.ToUInt32(bytes[OffsetMajor..]), BitConverter.ToUInt32(bytes[OffsetMinor..])));
     }
 }

@@ -92,6 +92,9 @@ internal sealed unsafe class Worker : IDisposable
         _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {server.Options.Name} {id}" };
     }
 
+    /// <summary>The last one that was given away, in the process.</summary>
+    internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
+
     internal int Id { get; }
 
     /// <summary>The server's, as this worker has last read them.</summary>
@@ -134,9 +137,6 @@ internal sealed unsafe class Worker : IDisposable
     internal SessionGate? Gate { get; }
 
     /// <summary>Has sockets with ReusePort alone.</summary>
-    /// <summary>Of all servers; from any thread.</summary>
-    internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
-
     internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>
@@ -319,6 +319,11 @@ internal sealed unsafe class Worker : IDisposable
             }
 
             Obey(command);
+            if (command.Kind == CommandKind.Walk)
+            {
+                // A portion is a turn's worth, and the next one may wait in here already.
+                return;
+            }
         }
     }
 
@@ -394,6 +399,7 @@ internal sealed unsafe class Worker : IDisposable
             _server.Log.ConnectionOpened(Options.Name, id, connection.RemoteEndPoint, Id);
         }
 
+        _server.Observers.OnOpened(connection);
         connection.Open();
     }
 
@@ -462,6 +468,9 @@ internal sealed unsafe class Worker : IDisposable
             case ConnectionAction.ResumeReading:
                 connection.ResumeByAdmin();
                 break;
+            case ConnectionAction.Send:
+                request.Parcel!.Deliver(connection);
+                break;
             case ConnectionAction.Move:
                 // The row first: afterwards the connection is another thread's.
                 ConnectionInfo row = connection.ToInfo();
@@ -518,6 +527,13 @@ internal sealed unsafe class Worker : IDisposable
         {
             connection.FailSocket(errno);
         }
+
+        if (connection.Tag is Session session)
+        {
+            // A handler thread may have posted to the worker before, which was over by then: nobody else would come for it.
+            Gate!.TakeOver(session);
+            connection.Deliver(session);
+        }
     }
 
     /// <summary>Retiring: connections go to the workers that stay; with the last one this one ends.</summary>
@@ -565,11 +581,12 @@ internal sealed unsafe class Worker : IDisposable
             return;
         }
 
-        int to = Math.Min(from + RowsPerTurn, _table.Capacity);
+        int to = Math.Min(from + walk.Portion(RowsPerTurn), _table.Capacity);
         List<ConnectionInfo>? rows = null;
         for (int slot = from; slot < to; slot++)
         {
-            if (_table.At(slot) is { State: not ConnectionState.Closed } connection && walk.Filter.Accepts(connection))
+            if (_table.At(slot) is { State: not ConnectionState.Closed } connection
+                && walk.Filter.Accepts(connection) && walk.Meet(connection))
             {
                 (rows ??= new List<ConnectionInfo>(to - from)).Add(connection.ToInfo(walk.Filter.WithTcp));
             }
@@ -645,12 +662,14 @@ internal sealed unsafe class Worker : IDisposable
         {
             _ = _epoll.Delete(connection.Fd);
             connection.Release(_server.Addresses);
-            _server.ClosedConnections.Add(connection.ToRecord());
+            ClosedRing.Record record = connection.ToRecord();
+            _server.ClosedConnections.Add(record);
 
             // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
             _ = Libc.Close(connection.Fd);
             _table.Remove(connection);
             Counters.Closed++;
+            _server.Observers.OnClosed(record);
             _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
         }
 
@@ -675,6 +694,8 @@ internal sealed unsafe class Worker : IDisposable
                 Gate?.Publish(Now);
                 Reap();
             }
+
+            Gate?.Close();
         }
         catch (Exception e)
         {

@@ -159,17 +159,24 @@ internal sealed class WorkerPool
 
     internal void OnMoveEnded() => Interlocked.Increment(ref _movesEnded);
 
+    /// <summary>Connections that have gone from one worker to another so far.</summary>
+    internal long Moves => Interlocked.Read(ref _movesEnded);
+
+    /// <summary>Whether each connection has been with one worker all the time since <see cref="Moves"/> was read.</summary>
+    internal bool IsUnmovedSince(long moves) => Interlocked.Read(ref _movesBegun) == moves && Moves == moves;
+
     /// <summary>
     /// Has a connection's worker do something with it. Null: there is no such connection any more.
     /// </summary>
     /// <exception cref="TimeoutException">Its worker did not answer.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    internal ConnectionInfo? Ask(ConnectionRef target, ConnectionAction action, Worker? moveTo, TimeSpan timeout, CancellationToken cancel)
+    internal ConnectionInfo? Ask(
+        ConnectionRef target, ConnectionAction action, Worker? moveTo, Parcel? parcel, TimeSpan timeout, CancellationToken cancel)
     {
         long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
         while (true)
         {
-            long ended = Interlocked.Read(ref _movesEnded);
+            long moves = Moves;
             Worker[] workers = _workers;
             ConnectionInfo? row = (uint)target.Worker < (uint)workers.Length ? Send(workers[target.Worker])?.Wait(Remaining(deadline), cancel) : null;
             if (row is null)
@@ -183,7 +190,7 @@ internal sealed class WorkerPool
             }
 
             // While connections are on their way from worker to worker, all can truly say that they do not have it.
-            if (row is not null || (Interlocked.Read(ref _movesBegun) == ended && Interlocked.Read(ref _movesEnded) == ended) || Clock.Now > deadline)
+            if (row is not null || IsUnmovedSince(moves) || Clock.Now > deadline)
             {
                 return row;
             }
@@ -193,7 +200,7 @@ internal sealed class WorkerPool
 
         ConnectionRequest? Send(Worker worker)
         {
-            var request = new ConnectionRequest(target, action, moveTo);
+            var request = new ConnectionRequest(target, action, moveTo, parcel);
             return worker.Post(new Command(CommandKind.Act, Subject: request)) ? request : null;
         }
     }

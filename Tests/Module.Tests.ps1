@@ -22,9 +22,20 @@ $examples = foreach ($command in Get-Command -Module C10kServer -CommandType Cmd
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'Framing') { @{ Name = $name } }
+# What the cmdlets say that they write, as far as it is the module's own.
+$written = @{}
+foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
+    foreach ($attribute in $command.ImplementingType.GetCustomAttributes([System.Management.Automation.OutputTypeAttribute], $false)) {
+        foreach ($type in @($attribute.Type.Name) -like 'C10kServer.*') { $written[$type] = @{ Name = $type } }
+    }
+}
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'LiveConnection') { @{ Name = $name } }
+$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel', 'LoadMode', 'Framing') {
+    # In the engine that one would be taken for the logging package's.
+    @{ Name = $name; EngineName = switch ($name) { 'LogLevel' { 'EventLevel' } 'Framing' { 'FramingKind' } default { $name } } }
+}
+
+$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord', 'LoadResult', 'LiveConnection') { @{ Name = $name } }
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -77,6 +88,98 @@ Describe 'The manifest' {
     }
 }
 
+Describe 'The assembly' {
+    It 'shows no type of the private load context, in no public type' {
+        $flags = [System.Reflection.BindingFlags]'Public, NonPublic, Instance, Static, DeclaredOnly'
+        foreach ($type in [C10kServer.Server].Assembly.GetExportedTypes()) {
+            $used = @(
+                $type.BaseType
+                $type.GetInterfaces()
+                $type.GetFields($flags).Where({ $_.IsPublic -or $_.IsFamily }).ForEach({ $_.FieldType })
+                $type.GetMethods($flags).Where({ $_.IsPublic -or $_.IsFamily }).ForEach({ $_.ReturnType; $_.GetParameters().ForEach({ $_.ParameterType }) })
+                $type.GetConstructors($flags).Where({ $_.IsPublic -or $_.IsFamily }).ForEach({ $_.GetParameters().ForEach({ $_.ParameterType }) })
+            )
+            foreach ($one in $used) {
+                "$one" | Should -Not -Match 'C10kServer\.Engine\.|Microsoft\.Extensions' -Because $type.FullName
+            }
+        }
+    }
+}
+
+Describe 'about_C10kServer' {
+    BeforeAll {
+        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $about = [System.IO.File]::ReadAllText("$root/en-US/about_C10kServer.help.txt")
+        $source = foreach ($file in [System.IO.Directory]::GetFiles("$root/Cmdlets", '*.cs', 'AllDirectories')) {
+            if ($file -notmatch '/(bin|obj)/') { [System.IO.File]::ReadAllText($file) }
+        }
+        $section = { param($title) [regex]::Match($about, "(?ms)^$title`$(.*?)(?=^[A-Z]|\z)").Groups[1].Value }
+    }
+
+    It 'fits 80 columns' {
+        foreach ($line in $about -split "`n") { $line.Length -le 80 | Should -BeTrue -Because $line }
+    }
+
+    It 'lists each cmdlet, and sees each also' {
+        foreach ($title in 'THE CMDLETS', 'SEE ALSO') {
+            $text = & $section $title
+            foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
+                $text | Should -Match "(?m)^ +$($command.Name)\b" -Because $title
+            }
+        }
+    }
+
+    It 'lists each error that the module writes, with its category' {
+        $errors = & $section 'ERRORS'
+        $ids = [regex]::Matches("$source", '"(\w+)",\s*ErrorCategory\.(\w+)')
+        $ids.Count | Should -BeGreaterThan 10
+        foreach ($id in $ids) {
+            $errors | Should -Match "(?m)^ +$($id.Groups[1].Value) +$($id.Groups[2].Value) "
+        }
+
+        foreach ($id in [regex]::Matches("$source", 'WriteNotFound\(\s*"(\w+)"')) {
+            $errors | Should -Match "(?m)^ +$($id.Groups[1].Value) +ObjectNotFound "
+        }
+    }
+
+    It 'lists no error that there is not' {
+        $ids = [regex]::Matches((& $section 'ERRORS'), '(?m)^ {8}([A-Z]\w+) +([A-Z]\w+) ').Where({ $_.Groups[1].Value -ne 'Id' })
+        $ids.Count | Should -BeGreaterThan 10
+        foreach ($id in $ids) {
+            "$source" | Should -Match "`"$($id.Groups[1].Value)`""
+            [System.Management.Automation.ErrorCategory]$id.Groups[2].Value | Should -Not -BeNullOrEmpty
+        }
+    }
+}
+
+Describe 'What is written: <Name>' -ForEach @($written.Values) {
+    BeforeAll {
+        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $type = [C10kServer.Server].Assembly.GetType($Name)
+    }
+
+    It 'is a public type of the module' {
+        $type.IsPublic | Should -BeTrue
+    }
+
+    It 'keeps the names of its enums in CLIXML' {
+        $types = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.types.ps1xml")
+        $node = $types.Types.SelectSingleNode("Type[Name='$Name']//NoteProperty[Name='SerializationDepth']/Value")
+        $node.InnerText | Should -Be 1
+    }
+
+    It 'has a view' {
+        $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
+        @($views.Configuration.ViewDefinitions.View.ViewSelectedBy.TypeName) -contains $Name | Should -BeTrue
+    }
+
+    It 'goes into each -Server, where it is of a server' {
+        if ($type -eq [C10kServer.Server] -or ($type.GetProperty('Id') -and $type.GetProperty('ServerName'))) {
+            [C10kServer.Parameters.ServerSelector].GetConstructor(@($type)) | Should -Not -BeNullOrEmpty
+        }
+    }
+}
+
 Describe 'Cmdlet <Name>' -ForEach $commands {
     BeforeAll {
         $command = Get-Command $Name
@@ -95,7 +198,8 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
     }
 
     It 'has a singular noun of the module' {
-        $command.Noun -cmatch '^C10k[A-Z]\w*[^s]$' | Should -BeTrue
+        # Prometheus is a name, and one of them.
+        $command.Noun -cmatch '^C10k([A-Z]\w*[^s]|Prometheus)$' | Should -BeTrue
     }
 
     It 'has the class that its name says' {
@@ -130,6 +234,30 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
                     $parameter.ValueFromPipelineByPropertyName | Should -BeTrue -Because $parameter.Name
                 }
             }
+        }
+    }
+
+    It 'acts on nothing unless it is told on what' {
+        if ($changes -and $command.Parameters.ContainsKey('InputObject')) {
+            foreach ($set in $command.ParameterSets) {
+                @($set.Parameters.Where({ $_.IsMandatory -and $_.Name -in 'Name', 'Id', 'InputObject', 'Server' })).Count |
+                    Should -BeGreaterThan 0 -Because $set.Name
+            }
+        }
+    }
+
+    It 'acts on what another cmdlet writes' {
+        if ($command.Parameters.ContainsKey('InputObject')) {
+            $type = $command.Parameters['InputObject'].ParameterType
+            $wanted = if ($type.IsArray) { $type.GetElementType().FullName } else { $type.FullName }
+            $sources = (Get-Command -Module C10kServer -CommandType Cmdlet).Where({ $_.OutputType.Name -contains $wanted })
+            $sources.Count | Should -BeGreaterThan 0 -Because $wanted
+        }
+    }
+
+    It 'has a timeout where it waits' {
+        if ($command.Verb -in 'Wait', 'Test', 'Watch' -or $command.Parameters.ContainsKey('Drain')) {
+            $command.Parameters['Timeout'].ParameterType | Should -Be ([timespan])
         }
     }
 
@@ -223,6 +351,12 @@ Describe 'Parameter <Command> -<Parameter>' -ForEach $parameters {
         }
     }
 
+    It 'takes wildcards where it is the name of what there is' {
+        if ($Parameter -eq 'Server' -or ($Parameter -eq 'Name' -and $Command -ne 'Start-C10kServer')) {
+            @($metadata.Attributes.Where({ $_ -is [System.Management.Automation.SupportsWildcardsAttribute] })).Count | Should -Be 1
+        }
+    }
+
     It 'is completed' {
         $isTarget = $Parameter -in 'Id', 'Server', 'Worker' -or ($Parameter -eq 'Name' -and $Command -ne 'Start-C10kServer')
         if ($isTarget) {
@@ -248,6 +382,25 @@ Describe 'Example of <Command>: <Title>' -ForEach $examples {
         $ErrorActionPreference = 'Stop'
         $null = & ([scriptblock]::Create($Code))
         @(Get-C10kServer).Count | Should -Be 0
+    }
+
+    It 'writes what the cmdlet declares, and without -PassThru nothing where that is so' {
+        $metadata = Get-Command $Command
+        $declared = $metadata.OutputType.Name
+        $tree = [System.Management.Automation.Language.Parser]::ParseInput($Code, [ref]$null, [ref]$null)
+        foreach ($statement in $tree.EndBlock.Statements) {
+            $isAssignment = $statement -is [System.Management.Automation.Language.AssignmentStatementAst]
+            $written = @(. ([scriptblock]::Create($statement.Extent.Text)))
+            if ($isAssignment) { $written = @(. ([scriptblock]::Create($statement.Left.Extent.Text))) }
+            $pipeline = if ($isAssignment) { $statement.Right } else { $statement }
+            if ($pipeline -isnot [System.Management.Automation.Language.PipelineAst]) { continue }
+            $last = $pipeline.PipelineElements[$pipeline.PipelineElements.Count - 1]
+            if ($last -isnot [System.Management.Automation.Language.CommandAst] -or $last.GetCommandName() -ne $Command) { continue }
+            foreach ($object in $written) { $declared -contains $object.GetType().FullName | Should -BeTrue -Because "$($object.GetType())" }
+            if ($metadata.Parameters.ContainsKey('PassThru') -and $last.CommandElements.ParameterName -notcontains 'PassThru') {
+                $written.Count | Should -Be 0
+            }
+        }
     }
 }
 
@@ -309,6 +462,9 @@ Describe 'Type <Name>' -ForEach $outputs {
             'Connection' { @($server.Connections)[0] }
             'Worker' { @($server.Workers)[0] }
             'ServerOptions' { $server.Options }
+            'Sample' { $server | Measure-C10kServer -Interval 10ms }
+            'LogRecord' { @(Get-C10kLog types)[0] }
+            'LoadResult' { $server | Invoke-C10kLoad -Connection 2 -Count 10 }
         }
         $text = [System.Management.Automation.PSSerializer]::Serialize($object)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
@@ -361,8 +517,7 @@ Describe 'Enum <Name>' -ForEach $enums {
         Start-C10kServer | Stop-C10kServer
         $ours = [C10kServer.Server].Assembly.GetType("C10kServer.$Name")
         $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
-        $theirs = $engine.GetType("C10kServer.Engine.$Name")
-        if ($theirs -and -not $theirs.IsEnum) { $theirs = $engine.GetType("C10kServer.Engine.${Name}Kind") }
+        $theirs = $engine.GetTypes().Where({ $_.IsPublic -and $_.Name -eq $EngineName })[0]
     }
 
     It 'agrees with the engine''s, in names and values' {

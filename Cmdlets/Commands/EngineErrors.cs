@@ -13,6 +13,7 @@ internal static class EngineErrors
             Engine.StartFailure.PortAccessDenied => ("PortAccessDenied", ErrorCategory.PermissionDenied),
             Engine.StartFailure.AddressNotAvailable => ("AddressNotAvailable", ErrorCategory.InvalidArgument),
             Engine.StartFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
+            Engine.StartFailure.LogPathNotWritable => ("LogPathNotWritable", ClassifyLog(e.Errno)),
             _ => ("StartFailed", ErrorCategory.OpenError),
         };
         return new ErrorRecord(new ServerStartException(e.Message, e.Errno), id, category, target);
@@ -21,6 +22,20 @@ internal static class EngineErrors
     /// <summary>For an option that the engine refuses.</summary>
     internal static ErrorRecord For(ArgumentException e, object? target) =>
         new(new ArgumentException(Describe(e)), "InvalidArgument", ErrorCategory.InvalidArgument, target);
+
+    private static ErrorCategory ClassifyLog(int errno)
+    {
+        // errno(3).
+        const int EPERM = 1, ENOENT = 2, EACCES = 13, ENOTDIR = 20, EISDIR = 21, ENOSPC = 28, EROFS = 30;
+        return errno switch
+        {
+            EPERM or EACCES or EROFS => ErrorCategory.PermissionDenied,
+            ENOENT or ENOTDIR => ErrorCategory.ObjectNotFound,
+            EISDIR => ErrorCategory.InvalidArgument,
+            ENOSPC => ErrorCategory.ResourceUnavailable,
+            _ => ErrorCategory.OpenError,
+        };
+    }
 
     /// <summary>The engine names its option; the user gave a parameter.</summary>
     private static string Describe(ArgumentException e)

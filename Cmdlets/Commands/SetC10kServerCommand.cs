@@ -57,6 +57,10 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
     [Parameter]
     public int HighWaterMark { get; set; }
 
+    /// <summary>What matters less is not logged.</summary>
+    [Parameter]
+    public LogLevel LogLevel { get; set; }
+
     /// <inheritdoc/>
     protected override void BeginProcessing()
     {
@@ -100,7 +104,13 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
 
     private void Reconfigure(Server server)
     {
-        if (!server.Reconfigure(Change))
+        bool changed = server.Reconfigure(Change);
+        if (IsGiven(nameof(LogLevel)))
+        {
+            server.Log.MinimumLevel = (Engine.EventLevel)LogLevel;
+        }
+
+        if (!changed)
         {
             WriteWarning(
                 $"A worker of {server.Name} that is to leave is held up by a handler, and leaves as soon as that returns. Until then its " +

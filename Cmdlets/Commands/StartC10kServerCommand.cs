@@ -113,6 +113,15 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public bool NoDelay { get; set; } = true;
 
+    /// <summary>What matters less is not logged.</summary>
+    [Parameter]
+    public LogLevel LogLevel { get; set; }
+
+    /// <summary>A file that the log is appended to.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? LogPath { get; set; }
+
     /// <summary>What the server speaks.</summary>
     [Parameter(ParameterSetName = BuiltInSet)]
     public BuiltInProtocol Protocol { get; set; }
@@ -129,7 +138,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     {
         RefuseWhatHasNoEffect();
         HandlerSource handler = FindHandler();
-        string? path = UnixPath is null ? null : Resolve(UnixPath);
+        string? path = UnixPath is null ? null : Resolve(UnixPath, nameof(UnixPath), "a socket is a file");
         string where = string.Join(", ", Places(path));
         if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {handler.Name} server"))
         {
@@ -155,7 +164,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
         catch (Engine.ServerStartException e)
         {
-            ThrowTerminatingError(EngineErrors.For(e, where));
+            ThrowTerminatingError(EngineErrors.For(e, e.Failure == Engine.StartFailure.LogPathNotWritable ? LogPath : where));
         }
         catch (HandlerScriptException e)
         {
@@ -242,12 +251,12 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     }
 
     /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
-    private string Resolve(string path)
+    private string Resolve(string path, string parameter, string why)
     {
         string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
         if (provider.Name != FileSystemProvider.ProviderName)
         {
-            Fail(new ArgumentException($"-UnixPath: '{path}' is a place of {provider.Name}, and a socket is a file."),
+            Fail(new ArgumentException($"-{parameter}: '{path}' is a place of {provider.Name}, and {why}."),
                 "InvalidArgument", ErrorCategory.InvalidArgument, path);
         }
 
@@ -305,7 +314,13 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             Framing = handler.Code?.Framing ?? defaults.Framing,
             MaxMessage = IsGiven(nameof(MaxMessage)) ? MaxMessage : defaults.MaxMessage,
             MessageTimeout = MessageTimeout,
+            LogPath = LogPath is null ? null : Resolve(LogPath, nameof(LogPath), "a log is a file"),
         };
+        if (IsGiven(nameof(LogLevel)))
+        {
+            options.Log.MinimumLevel = (Engine.EventLevel)LogLevel;
+        }
+
         if (!SystemdSocket)
         {
             options.Validate();

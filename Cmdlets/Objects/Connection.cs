@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using System.Net;
+using C10kServer.Parameters;
 
 namespace C10kServer;
 
@@ -118,6 +120,38 @@ public sealed class Connection
     /// <summary>Resets: what is queued is lost, and the peer sees an error.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Abort() => Act(Engine.ConnectionAction.Reset);
+
+    /// <summary>Sends text, in UTF-8.</summary>
+    /// <param name="text">The text.</param>
+    /// <exception cref="InvalidOperationException">The connection is gone, or closing.</exception>
+    /// <exception cref="TimeoutException">The worker did not answer.</exception>
+    public void Send(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        Send(EncodingAttribute.Utf8.GetBytes(text));
+    }
+
+    /// <summary>Sends bytes.</summary>
+    /// <param name="bytes">The bytes.</param>
+    /// <exception cref="InvalidOperationException">The connection is gone, or closing.</exception>
+    /// <exception cref="TimeoutException">The worker did not answer.</exception>
+    public void Send(byte[] bytes)
+    {
+        ArgumentNullException.ThrowIfNull(bytes);
+        Engine.SendOutcome outcome = _server.TrySend(
+            ToReference(), ImmutableArray.Create(bytes), Server.AnswerTimeout, CancellationToken.None, out Engine.ConnectionInfo? after);
+        if (after is null)
+        {
+            _gone = true;
+            throw new InvalidOperationException(Messages.ConnectionGone(Id));
+        }
+
+        _info = after;
+        if (outcome == Engine.SendOutcome.Closing || State == ConnectionState.Closed)
+        {
+            throw new InvalidOperationException(Messages.ConnectionClosing(Id, CloseReason));
+        }
+    }
 
     /// <summary>The connection in short.</summary>
     /// <returns>For instance "#17 192.0.2.7:50112".</returns>

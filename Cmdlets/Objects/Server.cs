@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Net;
 using C10kServer.Scripting;
 
@@ -27,7 +28,29 @@ public sealed class Server : IDisposable
         Id = id;
         Name = name;
         Runspace = runspace;
+        Events = new ServerEvents(this);
         _engine = MakeEngine(options);
+    }
+
+    /// <summary>A worker has taken a connection over. Told on a thread of its own, one event after the other.</summary>
+    public event EventHandler<ConnectionEventArgs> ConnectionOpened
+    {
+        add => Events.Add(Engine.ServerEventKind.ConnectionOpened, value);
+        remove => Events.Remove(Engine.ServerEventKind.ConnectionOpened, value);
+    }
+
+    /// <summary>A connection has ended. Told on a thread of its own, one event after the other.</summary>
+    public event EventHandler<ConnectionEventArgs> ConnectionClosed
+    {
+        add => Events.Add(Engine.ServerEventKind.ConnectionClosed, value);
+        remove => Events.Remove(Engine.ServerEventKind.ConnectionClosed, value);
+    }
+
+    /// <summary>The server is in another state. Told on a thread of its own, one event after the other.</summary>
+    public event EventHandler<ServerStateEventArgs> StateChanged
+    {
+        add => Events.Add(value);
+        remove => Events.Remove(Engine.ServerEventKind.StateChanged, value);
     }
 
     /// <summary>The server's number, unique in the process and never used again.</summary>
@@ -99,6 +122,12 @@ public sealed class Server : IDisposable
     /// <summary>The messages with which a script handler took longer than -HandlerTimeout; each closed its connection.</summary>
     public long HandlerTimeouts => _engine.HandlerTimeouts;
 
+    /// <summary>The exceptions that subscribers of the events threw.</summary>
+    public long EventErrors => _engine.EventErrors;
+
+    /// <summary>The events that subscribers were not told of, since they are too slow for them.</summary>
+    public long EventsLost => _engine.EventsLost;
+
     /// <summary>What went wrong last.</summary>
     public string? LastError => _engine.LastError;
 
@@ -139,6 +168,14 @@ public sealed class Server : IDisposable
     /// <summary>Whether it listens on what systemd passed: closed once, that cannot be opened again.</summary>
     internal bool HasInheritedSockets => _engine.Options.Inherited.Count > 0;
 
+    internal ServerEvents Events { get; }
+
+    /// <summary>What the server logs.</summary>
+    internal Engine.EventLog Log => _engine.Options.Log;
+
+    /// <summary>It was stopped, and its last record is in the log.</summary>
+    internal bool HasEnded => _engine.HasEnded;
+
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
 
@@ -159,7 +196,7 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>Something that belongs into the server's log.</summary>
-    internal void Log(Engine.EventLevel level, string message) => _engine.Report(level, message);
+    internal void Report(Engine.EventLevel level, string message) => _engine.Report(level, message);
 
     /// <summary>Stops the server and frees its name. From any thread, any number of times.</summary>
     internal void Stop(bool reset)
@@ -264,6 +301,12 @@ public sealed class Server : IDisposable
         }
     }
 
+    /// <summary>Records that matter less are not logged from now on.</summary>
+    internal void SetLogLevel(LogLevel level) => _engine.LogLevel = (Engine.EventLevel)level;
+
+    /// <summary>The engine's look at the workers, which leaves alone what BusyPercent is measured from.</summary>
+    internal IReadOnlyList<Engine.WorkerInfo> GetWorkers() => _engine.GetWorkers();
+
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 
     /// <summary>The connections that ended last, the last one first; also when the server is stopped.</summary>
@@ -274,8 +317,19 @@ public sealed class Server : IDisposable
         Engine.ConnectionAction action,
         TimeSpan timeout,
         CancellationToken cancel,
+        out Engine.ConnectionInfo? after,
+        int moveTo = -1) =>
+        _engine.TryAct(target, action, timeout, cancel, out after, moveTo);
+
+    internal Engine.SendOutcome TrySend(
+        Engine.ConnectionRef target,
+        ImmutableArray<byte> data,
+        TimeSpan timeout,
+        CancellationToken cancel,
         out Engine.ConnectionInfo? after) =>
-        _engine.TryAct(target, action, timeout, cancel, out after);
+        _engine.TrySend(target, data, timeout, cancel, out after);
+
+    internal Engine.ConnectionWalk Broadcast(Engine.ConnectionFilter filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);
 
     // In this order: connections that end are told to the handlers.
     private void StopEngine(bool reset)
@@ -303,7 +357,9 @@ public sealed class Server : IDisposable
     private Engine.Server MakeEngine(Engine.ServerOptions options)
     {
         _pool = _handler.MakePool(this);
-        return new Engine.Server(_pool is null ? options : options.UseSessions(_pool.Scheduler));
+        Engine.Server engine = new(_pool is null ? options : options.UseSessions(_pool.Scheduler));
+        Events.Follow(engine);
+        return engine;
     }
 
     private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionFilter filter)

@@ -30,6 +30,8 @@ public sealed class ServerOptions
         HighWaterMark = options.HighWaterMark;
         MaxSendQueue = options.MaxSendQueue;
         NoDelay = options.NoDelay;
+        LogLevel = (LogLevel)options.Log.MinimumLevel;
+        LogPath = options.LogPath;
         if (handler.Code is { } code)
         {
             ScriptBlock = code.OnMessage.ToString();
@@ -121,6 +123,12 @@ public sealed class ServerOptions
 
     /// <summary>Whether small writes are sent at once.</summary>
     public bool NoDelay { get; }
+
+    /// <summary>What matters less is not logged.</summary>
+    public LogLevel LogLevel { get; }
+
+    /// <summary>The file that the log is appended to, with its full path; none where there is none.</summary>
+    public string? LogPath { get; }
 
     /// <summary>The script that is called with each message; what follows is there for such a handler alone.</summary>
     public string? ScriptBlock { get; }

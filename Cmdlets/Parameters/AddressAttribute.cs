@@ -7,12 +7,15 @@ namespace C10kServer.Parameters;
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class AddressAttribute : ArgumentTransformationAttribute
 {
+    /// <summary>Takes one address, and no array of them.</summary>
+    public bool OnlyOne { get; set; }
+
     /// <summary>Turns what was given into addresses.</summary>
     /// <param name="engineIntrinsics">Not used.</param>
     /// <param name="inputData">What was given.</param>
-    /// <returns>An array of IPAddress.</returns>
+    /// <returns>An array of IPAddress, or one of them.</returns>
     public override object Transform(EngineIntrinsics engineIntrinsics, object inputData) =>
-        Argument.Each(inputData).Select(Read).ToArray();
+        OnlyOne ? Read(inputData) : Argument.Each(inputData).Select(Read).ToArray();
 
     private static IPAddress Read(object? value) => Argument.Unwrap(value) switch
     {

@@ -34,6 +34,15 @@ public sealed class ServerSelector
         Connection = connection.Id;
     }
 
+    /// <summary>The server that a record was logged by.</summary>
+    /// <param name="record">The record.</param>
+    public ServerSelector(LogRecord record)
+    {
+        ArgumentNullException.ThrowIfNull(record);
+        _what = record;
+        Server = record.Server;
+    }
+
     /// <summary>The servers whose name matches.</summary>
     /// <param name="name">A name, or a pattern with wildcards.</param>
     public ServerSelector(string name)

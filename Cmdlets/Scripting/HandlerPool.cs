@@ -129,7 +129,7 @@ internal sealed class HandlerPool
 
             foreach (HandlerThread thread in left.Where(thread => thread.TryAbandon() || !serves))
             {
-                Server.Log(Engine.EventLevel.Warning, "A call into .NET blocks a handler's thread, which was left to itself.");
+                Server.Report(Engine.EventLevel.Warning, "A call into .NET blocks a handler's thread, which was left to itself.");
             }
         }
 
@@ -149,7 +149,7 @@ internal sealed class HandlerPool
 
     /// <summary>From a thread that ends though it should not. The watching thread replaces it.</summary>
     internal void OnThreadFailed(Exception exception) =>
-        Server.Log(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
+        Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
@@ -195,7 +195,7 @@ internal sealed class HandlerPool
             catch (Exception e)
             {
                 // No thread can be had, for instance. Whatever it is, it must not end the process, and may be over at the next look.
-                Server.Log(Engine.EventLevel.Error, $"Watching over the handlers has failed: {e}");
+                Server.Report(Engine.EventLevel.Error, $"Watching over the handlers has failed: {e}");
             }
         }
     }
@@ -275,7 +275,7 @@ internal sealed class HandlerPool
             _abandoned.Add(thread);
         }
 
-        Server.Log(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
+        Server.Report(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
     }
 
     /// <param name="Sequence">The message that a thread was at; 0 for none.</param>

@@ -36,7 +36,6 @@ internal sealed class HandlerThread
     private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
-    private readonly object?[] _arguments;
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ScriptBlock? _onMessage;
     private ScriptBlock? _onConnect;
@@ -60,8 +59,6 @@ internal sealed class HandlerThread
         _number = number;
         _output = new HandlerOutput(code.Framing, code.Encoding);
         _sendOutput = new HandlerOutput(code.Framing, code.Encoding);
-        _arguments = new object?[2 + code.Arguments.Length];
-        code.Arguments.CopyTo(_arguments, 2);
         _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.Server.Name} h{number}" };
     }
 
@@ -269,7 +266,7 @@ internal sealed class HandlerThread
             pipeline.Invoke();
             foreach (ErrorRecord record in pipeline.Streams.Error)
             {
-                _pool.Server.Log(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
+                _pool.Server.Report(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
             }
         }
         finally
@@ -423,8 +420,7 @@ internal sealed class HandlerThread
             return [];
         }
 
-        _arguments[0] = Connection;
-        _arguments[1] = _data;
-        return _arguments;
+        // Its own with each call: a handler may keep $args.
+        return [Connection, _data, .. _code.Arguments];
     }
 }

@@ -6,13 +6,18 @@ namespace C10kServer.Engine.Native;
 internal static class Errno
 {
     internal const int EPERM = 1;
+    internal const int ENOENT = 2;
     internal const int EINTR = 4;
+    internal const int ENXIO = 6;
     internal const int EAGAIN = 11;
     internal const int ENOMEM = 12;
     internal const int EACCES = 13;
+    internal const int ENOTDIR = 20;
+    internal const int EISDIR = 21;
     internal const int ENFILE = 23;
     internal const int EMFILE = 24;
     internal const int ENOSPC = 28;
+    internal const int EROFS = 30;
     internal const int EPIPE = 32;
     internal const int ENONET = 64;
     internal const int EPROTO = 71;
@@ -31,6 +36,7 @@ internal static class Errno
     internal const int ECONNREFUSED = 111;
     internal const int EHOSTDOWN = 112;
     internal const int EHOSTUNREACH = 113;
+    internal const int EINPROGRESS = 115;
 
     /// <summary>The errno of this thread's last call. Valid until its next call.</summary>
     internal static int Last => Marshal.GetLastPInvokeError();

@@ -53,6 +53,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Name, EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int Fcntl(int fd, int command, int value);
 
+    [LibraryImport(Name, EntryPoint = "open", SetLastError = true)]
+    internal static partial int Open(byte* path, int flags, uint mode);
+
     [LibraryImport(Name, EntryPoint = "statx", SetLastError = true)]
     internal static partial int Statx(int directory, byte* path, int flags, uint mask, byte* result);
 
@@ -67,6 +70,12 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, EntryPoint = "eventfd", SetLastError = true)]
     internal static partial int EventFd(uint initial, int flags);
+
+    [LibraryImport(Name, EntryPoint = "timerfd_create", SetLastError = true)]
+    internal static partial int TimerFdCreate(int clock, int flags);
+
+    [LibraryImport(Name, EntryPoint = "timerfd_settime", SetLastError = true)]
+    internal static partial int TimerFdSetTime(int fd, int flags, long* value, long* old);
 
     [LibraryImport(Name, EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(Descriptor fd, void* buffer, nuint length);

@@ -18,6 +18,9 @@ public sealed class Session
     // The least that is rented for output: an answer or two.
     private const int LeastOutput = 256;
 
+    // So much does not wait for a saved wake-up: it would grow towards the bound while the worker sleeps.
+    private const int MuchOutput = 32 * 1024;
+
     private readonly Lock _outputLock = new();
     private byte[]? _output;
     private int _outputLength;
@@ -104,6 +107,9 @@ public sealed class Session
     /// </summary>
     public bool Send(ReadOnlySpan<byte> data)
     {
+        bool fits;
+        bool isMuch;
+        bool isPosted;
         lock (_outputLock)
         {
             if (_over || (_wishes & SessionWish.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed)
@@ -116,25 +122,32 @@ public sealed class Session
                 return true;
             }
 
-            if (_outputLength > Connection.Worker.Options.MaxSendQueue - data.Length)
-            {
-                _wishes |= SessionWish.Overflow;
-            }
-            else
+            int before = _outputLength;
+            fits = _outputLength <= Connection.Worker.Options.MaxSendQueue - data.Length;
+            if (fits)
             {
                 Append(data);
             }
-
-            if (_posted)
+            else
             {
-                return (_wishes & SessionWish.Overflow) == 0;
+                _wishes |= SessionWish.Overflow;
             }
 
+            isMuch = before <= MuchOutput && _outputLength > MuchOutput;
+            isPosted = _posted;
             _posted = true;
         }
 
-        Post();
-        return true;
+        if (!isPosted)
+        {
+            Post(atOnce: isMuch);
+        }
+        else if (isMuch)
+        {
+            Connection.Worker.Wake();
+        }
+
+        return fits;
     }
 
     /// <summary>Closes in order, after what was sent. Further messages of the peer are dropped.</summary>
@@ -231,7 +244,11 @@ public sealed class Session
 
     private void Wish(SessionWish wish)
     {
-        _deaf |= (wish & SessionWish.Ends) != 0;
+        if ((wish & SessionWish.Ends) != 0)
+        {
+            _deaf = true;
+        }
+
         lock (_outputLock)
         {
             _wishes |= wish;
@@ -243,18 +260,18 @@ public sealed class Session
             _posted = true;
         }
 
-        Post();
+        Post(atOnce: false);
     }
 
     /// <summary>
     /// Tells the worker. Within the session's own turn of a consumer the wake-up may wait for a moment, so that one serves several: the worker
     /// looks by itself while it is owed something.
     /// </summary>
-    private void Post()
+    private void Post(bool atOnce)
     {
         Worker worker = Connection.Worker;
         var command = new Command(CommandKind.Deliver, Subject: this);
-        if (SessionConsumer.Current is { } consumer && consumer.Session == this && Gate == worker.Gate)
+        if (!atOnce && SessionConsumer.Current is { } consumer && consumer.Session == this && Gate == worker.Gate)
         {
             if (worker.Post(command, wake: false))
             {

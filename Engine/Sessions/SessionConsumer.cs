@@ -20,10 +20,14 @@ public sealed class SessionConsumer
     private static SessionConsumer? t_current;
 
     private readonly SessionScheduler _scheduler;
+
+    // The thread's, and its own lock: the thread may send while another one abandons it.
     private readonly List<Worker> _toWake = [];
     private SessionMessage? _next;
     private int _turn;
     private int _weight;
+
+    // When it got the message that it is at; 0 while it is at none. Others look at it.
     private long _began;
     private long _savingSince;
     private volatile bool _over;
@@ -34,11 +38,14 @@ public sealed class SessionConsumer
         ArgumentNullException.ThrowIfNull(scheduler);
         _scheduler = scheduler;
         t_current = this;
-        scheduler.Join();
+        scheduler.Join(this);
     }
 
     /// <summary>Whose message the thread has at present.</summary>
     public Session? Session { get; private set; }
+
+    /// <summary>It waits for a session. The scheduler's lock's.</summary>
+    internal bool IsAsleep { get; set; }
 
     /// <summary>The calling thread's, if it has one.</summary>
     internal static SessionConsumer? Current => t_current;
@@ -48,27 +55,28 @@ public sealed class SessionConsumer
     {
         while (!_over)
         {
-            if (_toWake.Count > 0)
+            long now = Stopwatch.GetTimestamp();
+            if (_toWake.Count > 0 && (now - _began > SavingTicks || now - _savingSince > SavingTicks))
             {
-                long now = Stopwatch.GetTimestamp();
-                if (now - _began > SavingTicks || now - _savingSince > SavingTicks)
-                {
-                    // Handlers that take their time: the next one may, too.
-                    WakeAll();
-                }
+                // Handlers that take their time: the next one may, too.
+                WakeAll();
             }
 
-            if ((_next is null || _turn >= MessagesPerTurn) && !TakeSession())
+            if ((_next is null || _turn >= MessagesPerTurn) && !TakeSession(ref now))
             {
                 break;
             }
 
+            Volatile.Write(ref _began, now);
+
             message = _next!;
             session = Session!;
             _next = message.Next;
+
+            // Who keeps a message keeps none that came after it.
+            message.Next = null;
             _weight += message.Weight;
             _turn++;
-            _began = Stopwatch.GetTimestamp();
             if (message.Kind == SessionEvent.PeerClosed)
             {
                 // Everything that came before is answered.
@@ -95,34 +103,57 @@ public sealed class SessionConsumer
     public void Leave()
     {
         t_current = null;
-        if (!_over)
-        {
-            GiveUp();
-        }
+        GiveUp();
     }
 
-    /// <summary>On the thread: the worker gets its wake-up when this one has nothing more to do, or after a moment.</summary>
+    /// <summary>
+    /// On the thread: the worker gets its wake-up when this one has nothing more to do, or after a moment. At once when the thread was
+    /// abandoned meanwhile: it may send nevertheless.
+    /// </summary>
     internal void WakeLater(Worker worker)
     {
-        if (!_toWake.Contains(worker))
+        lock (_toWake)
         {
-            if (_toWake.Count == 0)
+            if (!_over)
             {
-                _savingSince = Stopwatch.GetTimestamp();
-            }
+                if (!_toWake.Contains(worker))
+                {
+                    if (_toWake.Count == 0)
+                    {
+                        _savingSince = _began;
+                    }
 
-            worker.Gate!.BeginUnsignalled();
-            _toWake.Add(worker);
+                    worker.Gate!.BeginUnsignalled();
+                    _toWake.Add(worker);
+                }
+
+                return;
+            }
         }
+
+        worker.Wake();
     }
 
-    private bool TakeSession()
+    /// <summary>Whether it may be expected to take a session soon: it neither sleeps nor is at a message since before that time. From any thread.</summary>
+    internal bool IsFree(long since)
     {
-        Session = _scheduler.Exchange(Session, _next, _weight, out _next);
+        long began = Volatile.Read(ref _began);
+        return !IsAsleep && (began == 0 || began >= since);
+    }
+
+    private bool TakeSession(ref long now)
+    {
+        Volatile.Write(ref _began, 0);
+
+        // No longer this thread's once it is given back: a resume that follows wakes the worker, which then need not look by itself any more.
+        Session? done = Session;
+        Session = null;
+        Session = _scheduler.Exchange(done, _next, _weight, out _next);
         if (Session is null)
         {
             WakeAll();
-            Session = _scheduler.WaitAndTake(out _next);
+            Session = _scheduler.WaitAndTake(this, out _next);
+            now = Stopwatch.GetTimestamp();
         }
 
         _turn = 0;
@@ -132,21 +163,33 @@ public sealed class SessionConsumer
 
     private void GiveUp()
     {
-        _over = true;
+        lock (_toWake)
+        {
+            if (_over)
+            {
+                return;
+            }
+
+            _over = true;
+        }
+
         Session? session = Session;
         Session = null;
-        _scheduler.Leave(session, _next, _weight);
+        _scheduler.Leave(this, session, _next, _weight);
         WakeAll();
     }
 
     private void WakeAll()
     {
-        foreach (Worker worker in _toWake)
+        lock (_toWake)
         {
-            worker.Wake();
-            worker.Gate!.EndUnsignalled();
-        }
+            foreach (Worker worker in _toWake)
+            {
+                worker.Wake();
+                worker.Gate!.EndUnsignalled();
+            }
 
-        _toWake.Clear();
+            _toWake.Clear();
+        }
     }
 }

@@ -53,6 +53,9 @@ internal sealed class SessionGate(SessionScheduler scheduler)
         }
     }
 
+    /// <summary>A session has moved here: if handler threads owe it an answer, they owe that to this worker.</summary>
+    internal void TakeOver(Session session) => scheduler.TakeOver(session, this);
+
     /// <summary>Each turn: whether the mailbox is to be looked into, though nobody has woken this worker for it.</summary>
     internal bool LookAround(bool posted, long now)
     {
@@ -71,6 +74,9 @@ internal sealed class SessionGate(SessionScheduler scheduler)
         _look = posted ? FirstLook : Math.Min(_look * 2, LongestLook);
         return posted;
     }
+
+    /// <summary>The worker is over, and nobody looks around for it any more: consumers that sleep take what it has left.</summary>
+    internal void Close() => scheduler.WakeAll();
 
     // Under the scheduler's lock.
     internal void Owe() => Volatile.Write(ref _owed, _owed + 1);

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace C10kServer.Engine;
 
 /// <summary>
@@ -21,10 +23,13 @@ public sealed class SessionScheduler
     // a further thread, which would compete with the worker for a processor.
     private const int PatienceMilliseconds = 2;
 
+    // Who is at a message for longer than that is held up.
+    private static readonly long PatienceTicks = PatienceMilliseconds * Stopwatch.Frequency / 1000;
+
     private readonly object _gate = new();
     private readonly Queue<Session> _ready = new();
+    private readonly List<SessionConsumer> _consumers = [];
     private readonly SessionHandler _handler;
-    private int _awake;
     private int _asleep;
     private int _wakesUnderWay;
     private bool _closed;
@@ -122,12 +127,39 @@ public sealed class SessionScheduler
         }
     }
 
+    /// <summary>From the worker that a session's connection has moved to.</summary>
+    internal void TakeOver(Session session, SessionGate gate)
+    {
+        lock (_gate)
+        {
+            if (session.Scheduled)
+            {
+                session.Gate!.Settle();
+                session.Gate = gate;
+                gate.Owe();
+            }
+        }
+    }
+
     /// <summary>From a worker that waits for answers: if those awake are held up, another consumer is woken.</summary>
     internal void Nudge(long now)
     {
         lock (_gate)
         {
             WakeIfNeeded(now);
+        }
+    }
+
+    /// <summary>From a worker at its end.</summary>
+    internal void WakeAll()
+    {
+        lock (_gate)
+        {
+            if (_ready.Count > 0)
+            {
+                _wakesUnderWay = _asleep;
+                Monitor.PulseAll(_gate);
+            }
         }
     }
 
@@ -154,7 +186,7 @@ public sealed class SessionScheduler
     }
 
     /// <summary>Waits for a session. Null when no more will come.</summary>
-    internal Session? WaitAndTake(out SessionMessage? chain)
+    internal Session? WaitAndTake(SessionConsumer consumer, out SessionMessage? chain)
     {
         lock (_gate)
         {
@@ -170,11 +202,11 @@ public sealed class SessionScheduler
                     return null;
                 }
 
-                _awake--;
+                consumer.IsAsleep = true;
                 _asleep++;
                 Monitor.Wait(_gate);
                 _asleep--;
-                _awake++;
+                consumer.IsAsleep = false;
                 if (_wakesUnderWay > 0)
                 {
                     _wakesUnderWay--;
@@ -183,21 +215,21 @@ public sealed class SessionScheduler
         }
     }
 
-    internal void Join()
+    internal void Join(SessionConsumer consumer)
     {
         lock (_gate)
         {
-            _awake++;
+            _consumers.Add(consumer);
         }
     }
 
     /// <summary>A consumer ends, with a session perhaps that it had not got through with.</summary>
-    internal void Leave(Session? session, SessionMessage? rest, int weight)
+    internal void Leave(SessionConsumer consumer, Session? session, SessionMessage? rest, int weight)
     {
         bool room;
         lock (_gate)
         {
-            _awake--;
+            _consumers.Remove(consumer);
             room = GiveBack(session, rest, weight);
             WakeIfNeeded(Clock.Now);
         }
@@ -283,10 +315,24 @@ public sealed class SessionScheduler
     {
         if (_ready.TryPeek(out Session? first)
             && _asleep > _wakesUnderWay
-            && (_awake + _wakesUnderWay == 0 || now - first.ScheduledAt >= PatienceMilliseconds))
+            && (now - first.ScheduledAt >= PatienceMilliseconds || (_wakesUnderWay == 0 && !IsAnyFree())))
         {
             _wakesUnderWay++;
             Monitor.Pulse(_gate);
         }
+    }
+
+    private bool IsAnyFree()
+    {
+        long since = Stopwatch.GetTimestamp() - PatienceTicks;
+        foreach (SessionConsumer consumer in _consumers)
+        {
+            if (consumer.IsFree(since))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

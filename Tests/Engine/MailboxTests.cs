@@ -47,6 +47,68 @@ public class MailboxTests
     }
 
     [Fact]
+    public void Of_two_million_posts_whose_wake_up_comes_later_none_is_lost_and_none_waits_unseen()
+    {
+        const int Producers = 4;
+        const int Posts = 500_000;
+        using var mailbox = new Mailbox();
+        using var epoll = new Epoll(4);
+        Assert.Equal(0, epoll.Add(mailbox.EventFdNumber, Epoll.In | Epoll.EdgeTriggered, 1));
+        List<Thread> threads = [.. Enumerable.Range(0, Producers).Select(producer => new Thread(() =>
+        {
+            // One wake-up for 1 to 7 posts, and now and then a post that wakes by itself.
+            int unsignalled = 0;
+            for (int i = 0; i < Posts; i++)
+            {
+                bool wake = i % 11 == producer;
+                Assert.True(mailbox.Post(new Command(CommandKind.Walk, producer, Number: i), wake));
+                unsignalled = wake ? 0 : unsignalled + 1;
+                if (unsignalled > i % 7 || i == Posts - 1)
+                {
+                    mailbox.Wake();
+                    unsignalled = 0;
+                }
+            }
+        }))];
+        threads.ForEach(static thread => thread.Start());
+        var next = new int[Producers];
+        int taken = 0;
+        int signals = 0;
+        while (taken < Producers * Posts)
+        {
+            int n = epoll.Wait(10_000);
+            if (n == -Errno.EINTR)
+            {
+                continue;
+            }
+
+            Assert.True(n == 1, $"no wake-up with {taken} taken, {mailbox.Count} waiting");
+            signals++;
+            while (mailbox.TryTake(out Command command))
+            {
+                Assert.Equal(next[command.Fd]++, command.Number);
+                taken++;
+            }
+        }
+
+        threads.ForEach(static thread => thread.Join());
+        Assert.True(signals < taken / 2, $"{signals} signals for {taken} posts");
+        Assert.False(mailbox.HasPosts);
+
+        // With nothing posted a wake-up wakes nobody, and a post without one is seen by who looks.
+        mailbox.Wake();
+        _ = epoll.Wait(0);
+        Assert.Equal(0, epoll.Wait(0));
+        Assert.True(mailbox.Post(new Command(CommandKind.Walk), wake: false));
+        Assert.True(mailbox.HasPosts);
+        Assert.Equal(0, epoll.Wait(0));
+        mailbox.Wake();
+        mailbox.Wake();
+        Assert.Equal(1, epoll.Wait(0));
+        Assert.Equal(0, epoll.Wait(0));
+    }
+
+    [Fact]
     public void A_post_that_meets_the_consumers_last_look_wakes_it_all_the_same()
     {
         // One post at a time, made just when the consumer looks whether there is more: the moment in which a flag that is cleared

@@ -72,11 +72,15 @@ public class MemoryTests
     [InlineData("Write with a callback")]
     [InlineData("Read")]
     [InlineData("ReadUntil")]
+    [InlineData("Framing")]
+    [InlineData("Framing, a message in two packets")]
+    [InlineData("Framing, two hundred messages a packet")]
     public void In_steady_state_a_hundred_thousand_messages_allocate_nothing(string way)
     {
         const int Messages = 100_000;
         const int WarmUp = 5_000;
         const int Clients = 4;
+        bool framed = way.StartsWith("Framing", StringComparison.Ordinal);
         int messages = 0;
         long begun = 0;
         long allocated = -1;
@@ -94,23 +98,41 @@ public class MemoryTests
         {
             Opened = connection =>
             {
-                if (way.StartsWith("Read", StringComparison.Ordinal))
+                if (way is "Read" or "ReadUntil")
                 {
                     Ask(connection);
                 }
             },
             Received = Echo,
         };
-        using var fixture = new ServerFixture(handler, static options => options with { WorkerCount = 1 });
+        using var fixture = new ServerFixture(
+            handler, options => options with { WorkerCount = 1, Framing = framed ? Framing.Line : Framing.Raw });
         List<TestClient> clients = [.. Enumerable.Range(0, Clients).Select(_ => fixture.Connect())];
-        var buffer = new byte[100];
-        byte[] message = way == "ReadUntil" ? [.. Enumerable.Repeat((byte)'x', 99), (byte)'\n'] : Keyed.Bytes(1, 100);
-        int answer = way == "ReadUntil" ? 99 : 100;
+        bool lines = framed || way == "ReadUntil";
+        int perPacket = way.Contains("two hundred", StringComparison.Ordinal) ? 200 : 1;
+        byte[] message = lines ? [.. Enumerable.Repeat((byte)'x', 99), (byte)'\n'] : Keyed.Bytes(1, 100);
+        byte[] packet = [.. Enumerable.Repeat(message, perPacket).SelectMany(static bytes => bytes)];
+        int cut = way.Contains("two packets", StringComparison.Ordinal) ? 60 : packet.Length;
+        int answer = (lines ? 99 : 100) * perPacket;
+        var buffer = new byte[answer];
+        long rounds = 0;
         while (Volatile.Read(ref allocated) < 0)
         {
             foreach (TestClient client in clients)
             {
-                client.Send(message);
+                client.Send(packet.AsSpan(0, cut));
+            }
+
+            if (cut < packet.Length)
+            {
+                // The ends must not catch up with the beginnings.
+                rounds++;
+                long received = Clients * (((rounds - 1) * packet.Length) + cut);
+                Assert.True(SpinWait.SpinUntil(() => fixture.Server.BytesReceived == received, Eventually.Patience));
+                foreach (TestClient client in clients)
+                {
+                    client.Send(packet.AsSpan(cut));
+                }
             }
 
             foreach (TestClient client in clients)
@@ -129,7 +151,7 @@ public class MemoryTests
 
         void Echo(Connection connection, ReadOnlySpan<byte> data)
         {
-            connection.Write(data, way == "OnReceived" ? null : sent);
+            connection.Write(data, way is "OnReceived" || framed ? null : sent);
             if (++messages == WarmUp)
             {
                 begun = GC.GetAllocatedBytesForCurrentThread();

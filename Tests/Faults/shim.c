@@ -19,7 +19,7 @@
 #define CALLS(X)                                                                                                                \
     X(accept4) X(recv) X(send) X(epoll_ctl) X(epoll_wait) X(eventfd) X(epoll_create1) X(socket) X(bind) X(listen) X(setsockopt) \
     X(getsockopt) X(getsockname) X(shutdown) X(close) X(ioctl) X(write) X(getrlimit) X(clock_gettime) X(syscall) \
-    X(connect) X(fcntl) X(statx)
+    X(connect) X(fcntl) X(statx) X(open) X(timerfd_create) X(timerfd_settime)
 
 #define KIND(name) K_##name,
 enum kind { CALLS(KIND) KINDS };
@@ -314,6 +314,18 @@ SHIM(intptr_t, write, int fd, const void *buffer, size_t length)
     return CALL(write, intptr_t (*)(int, const void *, size_t))(fd, buffer, length);
 }
 
+SHIM(int, timerfd_create, int clock, int flags)
+{
+    FAIL_FIRST(timerfd_create);
+    return opened(K_timerfd_create, CALL(timerfd_create, int (*)(int, int))(clock, flags));
+}
+
+SHIM(int, timerfd_settime, int fd, int flags, const void *value, void *old)
+{
+    FAIL_FIRST(timerfd_settime);
+    return CALL(timerfd_settime, int (*)(int, int, const void *, void *))(fd, flags, value, old);
+}
+
 SHIM(int, getrlimit, int resource, void *limits)
 {
     FAIL_FIRST(getrlimit);
@@ -330,6 +342,12 @@ SHIM(int, fcntl, int fd, int command, int value)
 {
     FAIL_FIRST(fcntl);
     return CALL(fcntl, int (*)(int, int, ...))(fd, command, value);
+}
+
+SHIM(int, open, const char *path, int flags, unsigned mode)
+{
+    FAIL_FIRST(open);
+    return opened(K_open, CALL(open, int (*)(const char *, int, ...))(path, flags, mode));
 }
 
 SHIM(int, statx, int directory, const char *path, int flags, unsigned mask, void *result)

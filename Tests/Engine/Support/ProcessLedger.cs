@@ -53,7 +53,10 @@ internal static class ProcessLedger
     /// <summary>Threads with the engine's name.</summary>
     internal static int EngineThreads() => EngineTasks().Count();
 
-    /// <summary>The kernel's ids of those.</summary>
+    /// <summary>Threads of load generators, which are among those.</summary>
+    internal static int LoadThreads() => Tasks("c10k load").Count();
+
+    /// <summary>The kernel's ids of the engine's threads.</summary>
     internal static IEnumerable<int> EngineThreadIds() =>
         EngineTasks().Select(static task => int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture));
 
@@ -72,11 +75,13 @@ internal static class ProcessLedger
         return TimeSpan.FromMilliseconds(ticks * 10);
     }
 
-    private static IEnumerable<string> EngineTasks() => Directory.GetDirectories("/proc/self/task").Where(static task =>
+    private static IEnumerable<string> EngineTasks() => Tasks("c10k");
+
+    private static IEnumerable<string> Tasks(string name) => Directory.GetDirectories("/proc/self/task").Where(task =>
     {
         try
         {
-            return File.ReadAllText($"{task}/comm").StartsWith("c10k", StringComparison.Ordinal);
+            return File.ReadAllText($"{task}/comm").StartsWith(name, StringComparison.Ordinal);
         }
         catch (IOException)
         {

@@ -1,0 +1,34 @@
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>ConvertTo-C10kPrometheus: writes the figures of servers in the text format of Prometheus.</summary>
+[Cmdlet(VerbsData.ConvertTo, "C10kPrometheus")]
+[OutputType(typeof(string))]
+public sealed class ConvertToC10kPrometheusCommand : C10kCmdlet
+{
+    private readonly List<Server> _servers = [];
+
+    /// <summary>The servers.</summary>
+    [Parameter(Mandatory = true, Position = 0, ValueFromPipeline = true)]
+    [ValidateNotNullOrEmpty]
+    [OwnKind(typeof(Server))]
+    public Server[]? InputObject { get; set; }
+
+    /// <summary>Notes the servers.</summary>
+    protected override void ProcessRecord() => _servers.AddRange(InputObject!);
+
+    /// <summary>Writes one text for all: the samples of a metric have to stand together.</summary>
+    protected override void EndProcessing()
+    {
+        // A name is free again when its server has been stopped, and then it is the newer one's. Two samples of one name are an error.
+        Server[] servers =
+        [
+            .. _servers.GroupBy(server => server.Name, StringComparer.Ordinal)
+                .Select(group => group.MaxBy(server => server.Id)!)
+                .OrderBy(server => server.Id),
+        ];
+        WriteObject(ServerMetrics.ToPrometheus(servers));
+    }
+}

@@ -1,0 +1,257 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Management.Automation;
+using System.Net;
+using C10kServer.Parameters;
+using Microsoft.PowerShell.Commands;
+
+namespace C10kServer.Commands;
+
+/// <summary>Invoke-C10kLoad: puts a load on a server that echoes, checks every byte, and writes what it has found.</summary>
+[Cmdlet(VerbsLifecycle.Invoke, "C10kLoad", DefaultParameterSetName = ByPort)]
+[OutputType(typeof(LoadResult))]
+public sealed class InvokeC10kLoadCommand : C10kCmdlet
+{
+    private const string ByPort = "Port";
+    private const string ByPath = "UnixPath";
+    private const string ByObject = "InputObject";
+
+    private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>The port to connect to.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByPort)]
+    [ValidateRange(1, 65535)]
+    public int Port { get; set; }
+
+    /// <summary>The address to connect to.</summary>
+    [Parameter(ParameterSetName = ByPort)]
+    [Address(OnlyOne = true)]
+    [ArgumentCompleter(typeof(ListenAddressCompleter))]
+    public IPAddress Address { get; set; } = IPAddress.Loopback;
+
+    /// <summary>The path of a Unix domain socket to connect to.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ByPath)]
+    [ValidateNotNullOrEmpty]
+    public string? UnixPath { get; set; }
+
+    /// <summary>Servers of this process; each gets its load in turn.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
+    [ValidateNotNullOrEmpty]
+    [OwnKind(typeof(Server))]
+    public Server[]? InputObject { get; set; }
+
+    /// <summary>What the connections do.</summary>
+    [Parameter]
+    public LoadMode Mode { get; set; }
+
+    /// <summary>The connections at a time.</summary>
+    [Parameter]
+    public int Connection { get; set; }
+
+    /// <summary>How long requests are sent, or connections held.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan Duration { get; set; }
+
+    /// <summary>The requests in all; for Churn the connections in all.</summary>
+    [Parameter]
+    [ValidateRange(1, long.MaxValue)]
+    public long Count { get; set; }
+
+    /// <summary>The size of a request, and of its answer, in bytes.</summary>
+    [Parameter]
+    public int MessageSize { get; set; }
+
+    /// <summary>The requests in flight on each connection.</summary>
+    [Parameter]
+    public int Pipeline { get; set; }
+
+    /// <summary>The requests a second in all, sent when they are due.</summary>
+    [Parameter]
+    public double Rate { get; set; }
+
+    /// <summary>How long a connection may take to be made.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan ConnectTimeout { get; set; }
+
+    /// <summary>How long an answer may be awaited.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan Timeout { get; set; }
+
+    /// <summary>Loads each target in turn.</summary>
+    protected override void ProcessRecord()
+    {
+        if (ParameterSetName != ByObject)
+        {
+            EndPoint target = ParameterSetName == ByPath
+                ? new Engine.UnixEndPoint(Resolve(UnixPath!))
+                : new IPEndPoint(Reachable(Address), Port);
+            Load(target, IsOwn(target));
+            return;
+        }
+
+        foreach (Server server in InputObject!)
+        {
+            if (server.State is ServerState.Stopped or ServerState.Faulted)
+            {
+                WriteError(new ErrorRecord(
+                    new InvalidOperationException($"{server.Name} is {server.State}: there is nothing to connect to. Start-C10kServer starts another one."),
+                    "ServerNotRunning", ErrorCategory.InvalidOperation, server));
+                continue;
+            }
+
+            Load(server.EndPoint is IPEndPoint ip ? new IPEndPoint(Reachable(ip.Address), ip.Port) : server.EndPoint!, isOwn: true);
+        }
+    }
+
+    /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
+    private string Resolve(string path)
+    {
+        string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
+        if (provider.Name != FileSystemProvider.ProviderName)
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new ArgumentException($"-UnixPath: '{path}' is a place of {provider.Name}, and a socket is a file."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, path));
+        }
+
+        return full;
+    }
+
+    /// <summary>Every interface has loopback among its addresses.</summary>
+    private static IPAddress Reachable(IPAddress address) =>
+        address.Equals(IPAddress.Any) ? IPAddress.Loopback
+        : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback
+        : address;
+
+    /// <summary>Whether the server is one of this process: its descriptors count too then.</summary>
+    private static bool IsOwn(EndPoint target) => ServerRegistry.List().Any(server => server.EndPoints.Any(endPoint =>
+        target is IPEndPoint ip ? endPoint is IPEndPoint own && own.Port == ip.Port : target.Equals(endPoint)));
+
+    private void Load(EndPoint target, bool isOwn)
+    {
+        if (Run(Options(target, isOwn)) is LoadResult result)
+        {
+            WriteObject(result);
+        }
+    }
+
+    /// <summary>Null where there is no result: by Ctrl+C, or by an error that is written.</summary>
+    private LoadResult? Run(Engine.Load.LoadOptions options)
+    {
+        try
+        {
+            using Engine.Load.LoadGenerator load = new(options);
+            using CancellationTokenRegistration stopping = StopToken.Register(load.Stop);
+            load.Start();
+            Watch(load, options.Target);
+            return load.Report is Engine.Load.LoadReport report ? new LoadResult(options, report) : null;
+        }
+        catch (Engine.Load.LoadException e)
+        {
+            (string id, ErrorCategory category) = e.Failure == Engine.Load.LoadFailure.DescriptorLimit
+                ? ("DescriptorLimit", ErrorCategory.LimitsExceeded)
+                : ("ConnectFailed", ErrorCategory.ConnectionError);
+            Fail(new LoadException(e.Message, e.Errno), id, category, options.Target);
+        }
+        catch (ArgumentException e) when (e.ParamName is not null)
+        {
+            ThrowTerminatingError(new ErrorRecord(new ArgumentException(Describe(e)), "InvalidArgument", ErrorCategory.InvalidArgument, null));
+        }
+
+        return null;
+    }
+
+    /// <summary>Writes progress once a second, from the pipeline's thread, until the load is over.</summary>
+    private void Watch(Engine.Load.LoadGenerator load, EndPoint target)
+    {
+        ProgressRecord record = new(1, $"{Mode} load on {target}", "Connecting");
+        Stopwatch sinceLast = Stopwatch.StartNew();
+        long last = 0;
+        bool shown = false;
+        while (!load.Wait(LookInterval))
+        {
+            Engine.Load.LoadProgress progress = load.Progress;
+            double rate = (progress.Requests - last) / sinceLast.Elapsed.TotalSeconds;
+            last = progress.Requests;
+            sinceLast.Restart();
+            Describe(progress, rate, record);
+            WriteProgress(record);
+            shown = true;
+        }
+
+        if (shown && !Stopping)
+        {
+            record.RecordType = ProgressRecordType.Completed;
+            WriteProgress(record);
+        }
+    }
+
+    private void Describe(Engine.Load.LoadProgress progress, double rate, ProgressRecord record)
+    {
+        IFormatProvider invariant = CultureInfo.InvariantCulture;
+        string errors = progress.Errors == 0 ? "" : string.Create(invariant, $", {progress.Errors} errors");
+        record.StatusDescription = progress.Phase switch
+        {
+            Engine.Load.LoadPhase.Connecting => string.Create(invariant, $"{progress.Connected} connected{errors}"),
+            Engine.Load.LoadPhase.Holding => string.Create(invariant, $"{progress.Connected} connections held{errors}"),
+            Engine.Load.LoadPhase.Finishing => string.Create(invariant, $"{progress.Requests} requests, the last answers are awaited{errors}"),
+            _ => string.Create(invariant, $"{progress.Requests} requests, {rate:0} a second{errors}"),
+        };
+        record.SecondsRemaining =
+            progress.Left is TimeSpan left ? (int)Math.Ceiling(left.TotalSeconds)
+            : IsGiven(nameof(Count)) && rate > 0 ? (int)Math.Min(int.MaxValue, (Count - progress.Requests) / rate)
+            : -1;
+        record.PercentComplete =
+            IsGiven(nameof(Count)) ? (int)Math.Min(100, progress.Requests * 100.0 / Count)
+            : progress.Left is TimeSpan rest && progress.Phase != Engine.Load.LoadPhase.Finishing ? (int)Math.Clamp(100 - (rest / Length * 100), 0, 100)
+            : -1;
+    }
+
+    private TimeSpan Length => IsGiven(nameof(Duration)) ? Duration : TimeSpan.FromSeconds(10);
+
+    private Engine.Load.LoadOptions Options(EndPoint target, bool isOwn)
+    {
+        Engine.Load.LoadOptions defaults = new() { Target = target };
+        return defaults with
+        {
+            Mode = (Engine.Load.LoadMode)Mode,
+            IsOwnServer = isOwn,
+            Connections = IsGiven(nameof(Connection)) ? Connection : defaults.Connections,
+            Duration = IsGiven(nameof(Duration)) ? Duration : IsGiven(nameof(Count)) ? TimeSpan.Zero : defaults.Duration,
+            Count = Count,
+            MessageSize = IsGiven(nameof(MessageSize)) ? MessageSize : defaults.MessageSize,
+            Pipeline = IsGiven(nameof(Pipeline)) ? Pipeline : defaults.Pipeline,
+            Rate = Rate,
+            ConnectTimeout = IsGiven(nameof(ConnectTimeout)) ? ConnectTimeout : defaults.ConnectTimeout,
+            Timeout = IsGiven(nameof(Timeout)) ? Timeout : defaults.Timeout,
+        };
+    }
+
+    /// <summary>The engine names its option; the user gave a parameter.</summary>
+    private static string Describe(ArgumentException e)
+    {
+        string parameter = e.ParamName switch
+        {
+            nameof(Engine.Load.LoadOptions.Connections) => nameof(Connection),
+            nameof(Engine.Load.LoadOptions.Target) => nameof(UnixPath),
+            _ => e.ParamName!,
+        };
+        int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);
+        return $"-{parameter}: {(suffix < 0 ? e.Message : e.Message[..suffix])}";
+    }
+
+    /// <summary>One of several servers is a bad record, and the next is loaded; the one target is all there is.</summary>
+    private void Fail(Exception exception, string id, ErrorCategory category, object target)
+    {
+        ErrorRecord error = new(exception, id, category, target);
+        if (ParameterSetName != ByObject)
+        {
+            ThrowTerminatingError(error);
+        }
+
+        WriteError(error);
+    }
+}

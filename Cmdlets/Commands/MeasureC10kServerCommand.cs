@@ -1,0 +1,132 @@
+using System.Diagnostics;
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>Measure-C10kServer: writes what servers do a second, interval by interval.</summary>
+[Cmdlet(VerbsDiagnostic.Measure, "C10kServer", DefaultParameterSetName = NameAndCount)]
+[OutputType(typeof(Sample))]
+public sealed class MeasureC10kServerCommand : C10kCmdlet
+{
+    private const string NameAndCount = "NameAndCount";
+    private const string NameContinuous = "NameContinuous";
+    private const string IdAndCount = "IdAndCount";
+    private const string IdContinuous = "IdContinuous";
+    private const string ObjectAndCount = "ObjectAndCount";
+    private const string ObjectContinuous = "ObjectContinuous";
+
+    // Over less than this a single message would be a rate of thousands.
+    private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(10);
+
+    private readonly List<Server> _servers = [];
+
+    /// <summary>The servers' names, with wildcards.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameAndCount, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameContinuous, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public string[]? Name { get; set; }
+
+    /// <summary>The servers' Ids.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = IdAndCount, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = IdContinuous, ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(ServerIdCompleter))]
+    public int[]? Id { get; set; }
+
+    /// <summary>The servers themselves.</summary>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectAndCount, ValueFromPipeline = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectContinuous, ValueFromPipeline = true)]
+    [ValidateNotNullOrEmpty]
+    [OwnKind(typeof(Server))]
+    public Server[]? InputObject { get; set; }
+
+    /// <summary>How long an interval is.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan Interval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>The number of intervals.</summary>
+    [Parameter(ParameterSetName = NameAndCount)]
+    [Parameter(ParameterSetName = IdAndCount)]
+    [Parameter(ParameterSetName = ObjectAndCount)]
+    [ValidateRange(1, int.MaxValue)]
+    public int Count { get; set; } = 1;
+
+    /// <summary>One interval after the other, until it is stopped.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = NameContinuous)]
+    [Parameter(Mandatory = true, ParameterSetName = IdContinuous)]
+    [Parameter(Mandatory = true, ParameterSetName = ObjectContinuous)]
+    public SwitchParameter Continuous { get; set; }
+
+    /// <inheritdoc/>
+    protected override void BeginProcessing()
+    {
+        base.BeginProcessing();
+        if (Interval < ShortestInterval)
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new ArgumentException($"-Interval is {Interval.TotalMilliseconds:0.###} ms, and has to be 10 ms at least."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, Interval));
+        }
+    }
+
+    /// <summary>Collects the servers: they are measured together.</summary>
+    protected override void ProcessRecord()
+    {
+        foreach (Server server in FindServers(Name, Id, InputObject))
+        {
+            if (!_servers.Contains(server))
+            {
+                _servers.Add(server);
+            }
+        }
+    }
+
+    /// <summary>Measures.</summary>
+    protected override void EndProcessing()
+    {
+        long begun = Stopwatch.GetTimestamp();
+        List<(Server Server, CounterReading Reading)> before = [.. _servers.Select(server => (server, CounterReading.Of(server)))];
+        for (long tick = 1; before.Count > 0 && (Continuous || tick <= Count); tick++)
+        {
+            WaitUntil(begun, Interval.Ticks * tick);
+
+            // All are read before one is written: what the pipeline does with a row must not be in the next one's interval.
+            List<(Server Server, CounterReading Reading)> after = [.. before.Select(each => (each.Server, CounterReading.Of(each.Server)))];
+            Sample[] samples = [.. before.Zip(after, (from, to) => new Sample(to.Server, from.Reading, to.Reading))];
+
+            // One that is over has no further intervals: nothing can happen in them.
+            before = [.. after.Where(each => !each.Server.IsOver)];
+            foreach (Sample sample in samples)
+            {
+                WriteObject(sample);
+            }
+        }
+    }
+
+    /// <summary>By the distance from the beginning, so that the intervals do not drift.</summary>
+    private void WaitUntil(long begun, long ticks)
+    {
+        TimeSpan left = TimeSpan.FromTicks(ticks) - Stopwatch.GetElapsedTime(begun);
+
+        // A pipeline that took longer over the last rows than an interval has no backlog of empty ones to go through.
+        if (left < ShortestInterval)
+        {
+            left = ShortestInterval;
+        }
+
+        while (left > TimeSpan.Zero)
+        {
+            // The wait itself takes no more than 24 days.
+            if (StopToken.WaitHandle.WaitOne(left < TimeSpan.FromDays(1) ? left : TimeSpan.FromDays(1)))
+            {
+                throw new PipelineStoppedException();
+            }
+
+            left = TimeSpan.FromTicks(ticks) - Stopwatch.GetElapsedTime(begun);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using System.Management.Automation;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>Move-C10kConnection: gives connections to another worker of their server.</summary>
+[Cmdlet(VerbsCommon.Move, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject)]
+[OutputType(typeof(void), typeof(Connection))]
+public sealed class MoveC10kConnectionCommand : ConnectionTargetCmdlet
+{
+    /// <summary>The number of the worker that is to have them.</summary>
+    [Parameter(Mandatory = true, Position = 1)]
+    [ArgumentCompleter(typeof(WorkerIdCompleter))]
+    public int Worker { get; set; }
+
+    /// <inheritdoc/>
+    protected override string Action => $"Move connection to worker {Worker}";
+
+    private protected override bool TryAct(
+        Server server, Engine.ConnectionRef target, TimeSpan timeout, out Engine.ConnectionInfo? after)
+    {
+        try
+        {
+            if (!server.TryAct(target, Engine.ConnectionAction.Move, timeout, StopToken, out after, Worker))
+            {
+                return false;
+            }
+
+            if (after!.Worker == Worker)
+            {
+                return true;
+            }
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            // No such worker; by Id that matters only if it is this server that has the connection.
+            if (!server.TryAct(target, Engine.ConnectionAction.Look, timeout, StopToken, out after))
+            {
+                return false;
+            }
+        }
+
+        // It stayed: the worker is not there, or was just leaving.
+        after = null;
+        WriteNotFound("WorkerNotFound", Messages.WorkerUnknown(server, Worker), Worker);
+        return true;
+    }
+}

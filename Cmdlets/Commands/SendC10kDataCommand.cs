@@ -1,0 +1,150 @@
+using System.Collections.Immutable;
+using System.Management.Automation;
+using System.Runtime.InteropServices;
+using System.Text;
+using C10kServer.Parameters;
+
+namespace C10kServer.Commands;
+
+/// <summary>Send-C10kData: sends text or bytes on connections, or on all that servers have.</summary>
+[Cmdlet(VerbsCommunications.Send, "C10kData", SupportsShouldProcess = true, DefaultParameterSetName = ByObject)]
+[OutputType(typeof(void), typeof(Connection))]
+public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
+{
+    private const string ByServer = "Server";
+
+    private ImmutableArray<byte> _bytes;
+
+    /// <summary>The connections themselves.</summary>
+    /// <remarks>Other kinds of objects are not turned away as elsewhere: servers and workers stand for all their connections.</remarks>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
+    [ValidateNotNullOrEmpty]
+    public override Connection[]? InputObject { get; set; }
+
+    /// <summary>The servers whose connections are all meant: objects, names with wildcards, or Ids.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ByServer, ValueFromPipeline = true)]
+    [ServerInput]
+    [ValidateNotNullOrEmpty]
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public ServerSelector[]? Server { get; set; }
+
+    /// <summary>What is sent: a string, or bytes.</summary>
+    [Parameter(Mandatory = true, Position = 1)]
+    [Data]
+    [ValidateNotNullOrEmpty]
+    public object Data { get; set; } = "";
+
+    /// <summary>How a string becomes bytes.</summary>
+    [Parameter]
+    [Encoding]
+    [ArgumentCompleter(typeof(EncodingCompleter))]
+    [ValidateNotNull]
+    public Encoding Encoding { get; set; } = EncodingAttribute.Utf8;
+
+    /// <inheritdoc/>
+    protected override string Action => _bytes.Length == 1 ? "Send 1 byte" : $"Send {_bytes.Length} bytes";
+
+    /// <summary>Makes the bytes, once for all.</summary>
+    protected override void BeginProcessing()
+    {
+        base.BeginProcessing();
+        if (Data is byte[] && IsGiven(nameof(Encoding)))
+        {
+            ThrowTerminatingError(new ErrorRecord(
+                new ArgumentException("-Encoding is for text, and -Data is bytes already. Leave the one out, or give a string."),
+                "InvalidArgument", ErrorCategory.InvalidArgument, Data));
+        }
+
+        // A copy: the caller's array may change while sockets still take from it.
+        _bytes = Data is byte[] bytes
+            ? ImmutableArray.Create(bytes)
+            : ImmutableCollectionsMarshal.AsImmutableArray(Encoding.GetBytes((string)Data));
+    }
+
+    /// <summary>Sends to each target.</summary>
+    protected override void ProcessRecord()
+    {
+        if (Server is null)
+        {
+            base.ProcessRecord();
+            return;
+        }
+
+        foreach (Target target in FindTargets(Server))
+        {
+            string what = target.Connection is long id ? $"connection #{id}" : target.Worker is int worker ? $"all connections of worker {worker}" : "all connections";
+            if (ShouldProcess($"{target.Server}, {what}", Action))
+            {
+                Send(target);
+            }
+        }
+    }
+
+    private protected override bool TryAct(
+        Server server, Engine.ConnectionRef target, TimeSpan timeout, out Engine.ConnectionInfo? after)
+    {
+        Engine.SendOutcome outcome = server.TrySend(target, _bytes, timeout, StopToken, out after);
+        if (outcome == Engine.SendOutcome.NotFound)
+        {
+            return false;
+        }
+
+        if (outcome == Engine.SendOutcome.Closing || !IsSent(after!))
+        {
+            WriteClosing(after!);
+            after = null;
+        }
+
+        return true;
+    }
+
+    // A write that fails, or that is one too many for a peer that does not read, ends the connection there and then.
+    private static bool IsSent(Engine.ConnectionInfo after) => after.State != Engine.ConnectionState.Closed;
+
+    /// <summary>By one walk over all, which the workers do by themselves: ten thousand questions would be ten thousand waits.</summary>
+    private void Send(Target target)
+    {
+        Engine.ConnectionFilter filter = target.Connection is long id
+            ? new Engine.ConnectionFilter { Ids = [id] }
+            : new Engine.ConnectionFilter { Workers = target.Worker is int worker ? [worker] : null };
+        int reached = 0;
+        using Engine.ConnectionWalk walk = target.Server.Broadcast(filter, _bytes);
+        try
+        {
+            while (walk.TryTake(C10kServer.Server.AnswerTimeout, StopToken, out IReadOnlyList<Engine.ConnectionInfo>? portion))
+            {
+                foreach (Engine.ConnectionInfo info in portion!)
+                {
+                    reached++;
+                    if (!IsSent(info))
+                    {
+                        WriteClosing(info);
+                    }
+                    else if (PassThru)
+                    {
+                        WriteObject(new Connection(target.Server, info));
+                    }
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PipelineStoppedException();
+        }
+
+        foreach (int silent in walk.SilentWorkers)
+        {
+            WriteNotResponding(Messages.SendUnanswered(target.Server, silent), target.Server);
+        }
+
+        if (target.Connection is long given && reached == 0 && walk.SilentWorkers.Count == 0)
+        {
+            WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(given), given);
+        }
+    }
+
+    private void WriteClosing(Engine.ConnectionInfo connection) => WriteError(new ErrorRecord(
+        new InvalidOperationException(Messages.ConnectionClosing(connection.Id, (CloseReason)connection.CloseReason)),
+        "ConnectionClosing", ErrorCategory.ResourceUnavailable, connection.Id));
+}

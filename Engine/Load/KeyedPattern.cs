@@ -1,0 +1,51 @@
+using System.Runtime.CompilerServices;
+
+namespace C10kServer.Engine.Load;
+
+/// <summary>
+/// The bytes that all connections send, each from a place of its own on: byte n of a connection is a function of the connection and of n.
+/// So a byte of another connection, or out of order, is found out, a send needs no copy, and a check is one comparison.
+/// </summary>
+internal sealed unsafe class KeyedPattern
+{
+    /// <summary>The most that one send or recv takes.</summary>
+    internal const int Chunk = 256 * 1024;
+
+    // Primes: where the one is a divisor of the message's length, which would make all messages alike, the other is not.
+    private const int Prime = 65521;
+    private const int OtherPrime = 65519;
+
+    // Spreads neighbours far apart: 2^32 over the golden ratio.
+    private const uint Golden = 2654435761;
+
+    private readonly byte[] _bytes;
+    private readonly byte* _first;
+    private readonly uint _period;
+
+    internal KeyedPattern(int messageSize)
+    {
+        _period = messageSize % Prime == 0 ? OtherPrime : (uint)Prime;
+        _bytes = GC.AllocateUninitializedArray<byte>((int)_period + Chunk, pinned: true);
+        _first = (byte*)Unsafe.AsPointer(ref _bytes[0]);
+        new Random(1).NextBytes(_bytes.AsSpan(0, (int)_period));
+        for (int i = (int)_period; i < _bytes.Length; i++)
+        {
+            _bytes[i] = _bytes[i - (int)_period];
+        }
+    }
+
+    /// <summary>Where a connection begins. No two of 65,519 in a row have the same place.</summary>
+    internal int Start(uint connection) => (int)(connection * (ulong)Golden % _period);
+
+    /// <summary>The place so many bytes further on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal int Advance(int place, int count) => (int)((uint)(place + count) % _period);
+
+    /// <summary><see cref="Chunk"/> bytes from a place on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal byte* At(int place) => _first + place;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool Matches(int place, byte* received, int count) =>
+        new ReadOnlySpan<byte>(received, count).SequenceEqual(new ReadOnlySpan<byte>(_first + place, count));
+}

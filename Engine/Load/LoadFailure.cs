@@ -1,0 +1,11 @@
+namespace C10kServer.Engine.Load;
+
+/// <summary>Why a load has no result.</summary>
+public enum LoadFailure
+{
+    /// <summary>Not one connection could be made.</summary>
+    ConnectFailed,
+
+    /// <summary>The process has too few descriptors for so many connections.</summary>
+    DescriptorLimit,
+}

@@ -1,0 +1,90 @@
+using System.Runtime.ExceptionServices;
+
+namespace C10kServer.Engine.Load;
+
+/// <summary>
+/// Loads a server, from a thread of its own. Start it, wait for it, take its report; or stop it, and there is none. Members may be called
+/// from any thread, <see cref="Dispose"/> when the others are done.
+/// </summary>
+public sealed class LoadGenerator : IDisposable
+{
+    private readonly LoadLoop _loop;
+    private readonly Thread _thread;
+    private readonly ManualResetEventSlim _done = new();
+    private LoadReport? _report;
+    private ExceptionDispatchInfo? _failure;
+
+    /// <exception cref="ArgumentException">An option is out of its range; ParamName is the option.</exception>
+    /// <exception cref="LoadException">The process has too few descriptors.</exception>
+    public LoadGenerator(LoadOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        try
+        {
+            _loop = LoadLoop.For(options);
+        }
+        catch (ServerStartException e)
+        {
+            // To count the descriptors takes one.
+            throw new LoadException(LoadFailure.DescriptorLimit, e.Message, e.Errno);
+        }
+        catch (EngineException e) when (e.Errno is Native.Errno.EMFILE or Native.Errno.ENFILE)
+        {
+            throw new LoadException(LoadFailure.DescriptorLimit, ServerStartException.OutOfDescriptors(e.Errno).Message, e.Errno);
+        }
+
+        _thread = new Thread(Run) { IsBackground = true, Name = "c10k load" };
+    }
+
+    /// <summary>A look at it.</summary>
+    public LoadProgress Progress => _loop.Progress;
+
+    /// <summary>What it has found; null before it is done, and for ever when it was stopped.</summary>
+    /// <exception cref="LoadException">Not one connection could be made.</exception>
+    public LoadReport? Report
+    {
+        get
+        {
+            _failure?.Throw();
+            return _report;
+        }
+    }
+
+    /// <summary>Begins.</summary>
+    public void Start() => _thread.Start();
+
+    /// <summary>Waits for the end. False when the time is over before.</summary>
+    public bool Wait(TimeSpan timeout) => _done.Wait(timeout);
+
+    /// <summary>Ends it at once.</summary>
+    public void Stop() => _loop.Stop();
+
+    /// <summary>Ends it where it still runs. No thread, connection or descriptor is left.</summary>
+    public void Dispose()
+    {
+        if (_thread.IsAlive)
+        {
+            _loop.Stop();
+            _thread.Join();
+        }
+
+        _loop.Dispose();
+        _done.Dispose();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            _report = _loop.Run();
+        }
+        catch (Exception e)
+        {
+            // An engine thread never ends the user's process (pitfall 44): who asks for the report gets it.
+            _failure = ExceptionDispatchInfo.Capture(e);
+        }
+
+        _done.Set();
+    }
+}

@@ -1,0 +1,655 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine.Load;
+
+/// <summary>
+/// A thread's epoll and the connections that it makes: what all kinds of load have in common. All of it is touched on the load's thread
+/// alone, but for <see cref="Stop"/> and what is read for progress. Times are nanoseconds of the monotonic clock.
+/// <para>
+/// A request costs a recv and a send; waiting is shared by all that are ready. Epoll is level-triggered, and asks for OUT while
+/// something is left to send.
+/// </para>
+/// </summary>
+internal abstract unsafe class LoadLoop : IDisposable
+{
+    /// <summary>A moment that never comes.</summary>
+    protected const long Never = long.MaxValue;
+
+    /// <summary>Connects at a time: more than this and a server with a short accept queue would let them wait for seconds (pitfall 22).</summary>
+    protected const int MaxPending = 512;
+
+    /// <summary>Until the next try where an accept queue is full and says so, as those of Unix sockets do.</summary>
+    protected const long BusyPause = 1_000_000;
+
+    private const int EventsPerTurn = 512;
+    private const long NanosecondsPerMillisecond = 1_000_000;
+
+    // Closer than this a timer is not worth its call: the loop looks again at once.
+    private const long TimerWorthwhile = 20_000;
+
+    private const ulong WakeToken = ulong.MaxValue;
+
+    private readonly Epoll _epoll;
+    private readonly Descriptor _wake;
+    private readonly Descriptor? _timer;
+    private readonly KeyedPattern _pattern;
+    private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(KeyedPattern.Chunk, pinned: true);
+    private readonly byte* _scratch;
+    private readonly long[] _moments;
+    private readonly long _timeout;
+    private readonly long _connectTimeout;
+    private readonly long _lookInterval;
+    private readonly int _size;
+    private readonly int _pipeline;
+    private long _nextLook;
+    private long _armedFor = Never;
+    private long _lastAnswer;
+    private uint _lastKey;
+    private volatile bool _stopped;
+    private volatile int _phase;
+    private long _phaseEnd = Never;
+
+    /// <exception cref="LoadException">The process has too few descriptors.</exception>
+    /// <exception cref="EngineException">Epoll or eventfd failed.</exception>
+    protected LoadLoop(LoadOptions options)
+    {
+        Options = options;
+        CheckDescriptors(options);
+        Target = new LoadTarget(options);
+        _pattern = new KeyedPattern(options.MessageSize);
+        _scratch = (byte*)Unsafe.AsPointer(ref _buffer[0]);
+        _size = options.MessageSize;
+        _pipeline = options.Pipeline;
+        _moments = new long[(long)options.Connections * options.Pipeline];
+        _timeout = ToNanoseconds(options.Timeout);
+        _connectTimeout = ToNanoseconds(options.ConnectTimeout);
+        _lookInterval = Math.Clamp(Math.Min(_timeout, _connectTimeout) / 8, 5 * NanosecondsPerMillisecond, 250 * NanosecondsPerMillisecond);
+        Connections = new LoadConnection[options.Connections];
+        for (int i = 0; i < Connections.Length; i++)
+        {
+            Connections[i] = new LoadConnection(i);
+        }
+
+        _epoll = new Epoll(EventsPerTurn);
+        try
+        {
+            _wake = EventFd.Open();
+            Register(_wake);
+            if (options.Rate > 0)
+            {
+                _timer = TimerFd.Open();
+                Register(_timer);
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A look from any thread.</summary>
+    internal LoadProgress Progress
+    {
+        get
+        {
+            long end = Volatile.Read(ref _phaseEnd);
+            TimeSpan? left = end == Never ? null : ToTimeSpan(Math.Max(0, end - Stopwatch.GetTimestamp()));
+            return new LoadProgress(
+                (LoadPhase)_phase, Volatile.Read(ref Tally.Connected), Volatile.Read(ref Tally.Requests), Tally.Errors, left);
+        }
+    }
+
+    protected LoadOptions Options { get; }
+
+    protected LoadTarget Target { get; }
+
+    protected LoadTally Tally { get; } = new();
+
+    protected LoadConnection[] Connections { get; }
+
+    /// <summary>Read once a turn, and after each receive.</summary>
+    protected long Now { get; private set; }
+
+    protected int OpenCount { get; private set; }
+
+    protected int PendingCount { get; private set; }
+
+    /// <summary>Requests without their whole answer, on all connections.</summary>
+    protected long InFlight { get; private set; }
+
+    protected bool IsStopped => _stopped;
+
+    /// <summary>When the connections were made.</summary>
+    protected TimeSpan ConnectTime { get; private set; }
+
+    /// <summary>When the load proper began; connecting comes before.</summary>
+    protected long Begun { get; set; }
+
+    /// <summary>When the first request was sent.</summary>
+    protected long SendingBegun { get; set; }
+
+    /// <summary>When the last one was, at most.</summary>
+    protected long SendingEnded { get; set; }
+
+    /// <summary>Requests that were due and not sent.</summary>
+    protected long Unsent { get; set; }
+
+    internal static LoadLoop For(LoadOptions options) => options.Mode switch
+    {
+        LoadMode.Churn => new ChurnLoad(options),
+        LoadMode.Idle => new IdleLoad(options),
+        _ => new EchoLoad(options),
+    };
+
+    /// <summary>All of it, on the load's thread. Null when it was stopped. No connection is left.</summary>
+    /// <exception cref="LoadException">Not one connection could be made.</exception>
+    internal LoadReport? Run()
+    {
+        try
+        {
+            ReadClock();
+            _nextLook = Now + _lookInterval;
+            Load();
+            return _stopped ? null : Report();
+        }
+        finally
+        {
+            foreach (LoadConnection connection in Connections)
+            {
+                Release(connection, reset: false);
+            }
+        }
+    }
+
+    /// <summary>From any thread, until it is disposed of: ends the load at once, without a result.</summary>
+    internal void Stop()
+    {
+        _stopped = true;
+        EventFd.Signal(_wake);
+    }
+
+    public void Dispose()
+    {
+        _timer?.Dispose();
+        _wake?.Dispose();
+        _epoll.Dispose();
+    }
+
+    protected abstract void Load();
+
+    /// <summary>A connection is made.</summary>
+    protected virtual void OnConnected(LoadConnection connection)
+    {
+    }
+
+    /// <summary>So many of its requests have been answered.</summary>
+    protected virtual void OnAnswered(LoadConnection connection, int count)
+    {
+    }
+
+    /// <summary>It failed, is counted and released.</summary>
+    protected virtual void OnLost(LoadConnection connection)
+    {
+    }
+
+    protected static long ToNanoseconds(TimeSpan time) => time.Ticks * 100;
+
+    protected void ReadClock() => Now = Stopwatch.GetTimestamp();
+
+    /// <param name="phase">What comes now.</param>
+    /// <param name="end">When it is over by the clock.</param>
+    protected void Enter(LoadPhase phase, long end)
+    {
+        _phase = (int)phase;
+        Volatile.Write(ref _phaseEnd, end);
+    }
+
+    /// <summary>Makes all connections, so many at a time.</summary>
+    /// <exception cref="LoadException">None could be made.</exception>
+    protected void ConnectAll()
+    {
+        Enter(LoadPhase.Connecting, Never);
+        long begun = Now;
+        int next = 0;
+        while ((next < Connections.Length || PendingCount > 0) && !_stopped)
+        {
+            bool busy = false;
+            while (next < Connections.Length && PendingCount < MaxPending && !busy && !_stopped)
+            {
+                ReadClock();
+                busy = !Connect(Connections[next]);
+                next += busy ? 0 : 1;
+            }
+
+            if (next < Connections.Length || PendingCount > 0)
+            {
+                Turn(busy ? Now + BusyPause : Never);
+            }
+        }
+
+        ConnectTime = ToTimeSpan(Now - begun);
+        if (Tally.Connected == 0 && !_stopped)
+        {
+            ThrowConnectFailed();
+        }
+    }
+
+    /// <summary>Begins to connect. False where the accept queue is full and says so: the same connection is to be tried again.</summary>
+    protected bool Connect(LoadConnection connection)
+    {
+        if (connection.LastProgress == 0)
+        {
+            connection.LastProgress = Now;
+        }
+
+        int fd = Target.Open();
+        if (fd < 0)
+        {
+            FailConnect(connection, -fd);
+            return true;
+        }
+
+        int errno = Target.Connect(fd);
+        if (errno == 0)
+        {
+            errno = _epoll.Add(fd, Epoll.In | Epoll.Out, Token(connection));
+        }
+        else if (errno == Errno.EAGAIN && Target.Family == SockAddr.AfUnix)
+        {
+            if (Now - connection.LastProgress < _connectTimeout)
+            {
+                _ = Libc.Close(fd);
+                return false;
+            }
+
+            errno = Errno.ETIMEDOUT;
+        }
+
+        if (errno != 0)
+        {
+            _ = Libc.Close(fd);
+            FailConnect(connection, errno);
+            return true;
+        }
+
+        connection.Fd = fd;
+        connection.State = LoadConnection.Condition.Connecting;
+        connection.WantsOut = true;
+        connection.SendAt = connection.ReceiveAt = _pattern.Start(_lastKey++);
+        connection.AnswerLeft = _size;
+        PendingCount++;
+        return true;
+    }
+
+    /// <exception cref="LoadException">Always.</exception>
+    protected void ThrowConnectFailed()
+    {
+        int errno = Tally.ConnectError;
+        throw new LoadException(
+            LoadFailure.ConnectFailed,
+            $"No connection to {Target.EndPoint} could be made, in {Tally.FailedConnects} tries{LoadTally.Explain(errno)}.",
+            errno);
+    }
+
+    /// <summary>Puts requests on a connection; <see cref="Flush"/> sends them. Their latency counts from the moment given.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    protected void Issue(LoadConnection connection, int count, long moment)
+    {
+        if (connection.InFlight == 0)
+        {
+            connection.LastProgress = Now;
+        }
+
+        long first = (long)connection.Index * _pipeline;
+        int place = connection.Oldest + connection.InFlight;
+        for (int i = 0; i < count; i++, place++)
+        {
+            _moments[first + (place < _pipeline ? place : place - _pipeline)] = moment;
+        }
+
+        connection.InFlight += count;
+        connection.ToSend += (long)count * _size;
+        InFlight += count;
+    }
+
+    /// <summary>Sends what the socket takes. False when the connection was lost by it.</summary>
+    protected bool Flush(LoadConnection connection)
+    {
+        while (connection.ToSend > 0)
+        {
+            int most = (int)Math.Min(connection.ToSend, KeyedPattern.Chunk);
+            int n = (int)Libc.Send(connection.Fd, _pattern.At(connection.SendAt), (nuint)most, Sockets.MsgNoSignal);
+            if (n < 0)
+            {
+                int errno = Errno.Last;
+                if (errno == Errno.EAGAIN)
+                {
+                    return WantOut(connection, true);
+                }
+
+                if (errno == Errno.EINTR)
+                {
+                    continue;
+                }
+
+                Tally.Broken(errno);
+                Lose(connection);
+                return false;
+            }
+
+            connection.ToSend -= n;
+            connection.ToReceive += n;
+            connection.SendAt = _pattern.Advance(connection.SendAt, n);
+        }
+
+        return WantOut(connection, false);
+    }
+
+    /// <summary>Waits for events, until a moment at most, and sees to them.</summary>
+    // A method of its own: tiered compilation replaces a method at its next call, and the loops around it are called once.
+    protected void Turn(long until)
+    {
+        int n = _epoll.Wait(_stopped ? 0 : Timeout(until));
+        ReadClock();
+        if (n < 0 && n != -Errno.EINTR)
+        {
+            throw new EngineException("epoll_wait", -n);
+        }
+
+        for (int i = 0; i < n; i++)
+        {
+            uint ready = _epoll.Event(i, out ulong data);
+            if (data == WakeToken)
+            {
+                continue;
+            }
+
+            // An event for an earlier connection in this place, which this batch has closed, finds nobody (pitfall 1).
+            LoadConnection connection = Connections[(int)(uint)data];
+            if (connection.Generation == (uint)(data >> 32) && connection.State != LoadConnection.Condition.None)
+            {
+                Dispatch(connection, ready);
+            }
+        }
+
+        if (Now >= _nextLook)
+        {
+            LookForTimeouts();
+        }
+    }
+
+    /// <summary>Counts those whose answers have not come at all, after the time for that.</summary>
+    protected void GiveUpUnanswered()
+    {
+        foreach (LoadConnection connection in Connections)
+        {
+            if (connection.InFlight > 0)
+            {
+                Tally.TimedOut();
+                Lose(connection);
+            }
+            else if (connection.State == LoadConnection.Condition.Connecting)
+            {
+                FailConnect(connection, Errno.ETIMEDOUT);
+            }
+        }
+    }
+
+    /// <summary>Closes a connection, if there is one, and makes its place free.</summary>
+    protected void Release(LoadConnection connection, bool reset)
+    {
+        if (connection.State == LoadConnection.Condition.Connecting)
+        {
+            PendingCount--;
+        }
+        else if (connection.State == LoadConnection.Condition.Open)
+        {
+            OpenCount--;
+        }
+
+        if (connection.Fd >= 0)
+        {
+            if (reset)
+            {
+                Sockets.ResetOnClose(connection.Fd);
+            }
+
+            // A copy that a forked child holds would keep the registration, and its events, alive (pitfall 6).
+            _ = _epoll.Delete(connection.Fd);
+            _ = Libc.Close(connection.Fd);
+        }
+
+        InFlight -= connection.InFlight;
+        connection.State = LoadConnection.Condition.None;
+        connection.Fd = -1;
+        connection.Generation++;
+        connection.InFlight = connection.Oldest = 0;
+        connection.ToSend = connection.ToReceive = 0;
+        connection.Begun = connection.LastProgress = 0;
+    }
+
+    private static TimeSpan ToTimeSpan(long nanoseconds) => TimeSpan.FromTicks(nanoseconds / 100);
+
+    private static ulong Token(LoadConnection connection) => ((ulong)connection.Generation << 32) | (uint)connection.Index;
+
+    private static void CheckDescriptors(LoadOptions options)
+    {
+        (int free, int limit, int open) = Descriptors.Count();
+        int each = options.IsOwnServer ? 2 : 1;
+        if ((long)options.Connections * each > free)
+        {
+            string both = options.IsOwnServer ? ", whose other ends are the server's, in the same process" : "";
+            throw new LoadException(
+                LoadFailure.DescriptorLimit,
+                $"The process may have {limit} descriptors and {open} are open: too few for {options.Connections} connections{both}. " +
+                $"Ask for {free / each} at most, or raise the limit (ulimit -n) before the shell starts.");
+        }
+    }
+
+    private void Register(Descriptor descriptor)
+    {
+        int errno = _epoll.Add(descriptor.Fd, Epoll.In | Epoll.EdgeTriggered, WakeToken);
+        if (errno != 0)
+        {
+            throw new EngineException("epoll_ctl", errno);
+        }
+    }
+
+    /// <summary>Milliseconds for epoll_wait. Where there is a rate a timer wakes it up in between.</summary>
+    private int Timeout(long until)
+    {
+        long gap = until - Now;
+        long wait = Math.Min(until, _nextLook) - Now;
+        if (wait <= 0)
+        {
+            return 0;
+        }
+
+        if (_timer is not null && gap < _lookInterval)
+        {
+            if (gap < TimerWorthwhile)
+            {
+                return 0;
+            }
+
+            if (_armedFor != until)
+            {
+                _armedFor = until;
+                TimerFd.Arm(_timer.Fd, gap);
+            }
+        }
+
+        return (int)((wait + NanosecondsPerMillisecond - 1) / NanosecondsPerMillisecond);
+    }
+
+    private void Dispatch(LoadConnection connection, uint ready)
+    {
+        if (connection.State == LoadConnection.Condition.Connecting)
+        {
+            FinishConnect(connection, ready);
+            return;
+        }
+
+        if ((ready & Epoll.Out) != 0 && !Flush(connection))
+        {
+            return;
+        }
+
+        if ((ready & (Epoll.In | Epoll.Hup | Epoll.Err)) != 0)
+        {
+            Receive(connection);
+        }
+    }
+
+    private void FinishConnect(LoadConnection connection, uint ready)
+    {
+        int errno = (ready & (Epoll.Err | Epoll.Hup)) != 0 ? Sockets.TakeError(connection.Fd) : 0;
+        if (errno != 0)
+        {
+            FailConnect(connection, errno);
+            return;
+        }
+
+        PendingCount--;
+        OpenCount++;
+        connection.State = LoadConnection.Condition.Open;
+        Tally.Connected++;
+        OnConnected(connection);
+        if (connection.State == LoadConnection.Condition.Open && connection.ToSend == 0)
+        {
+            WantOut(connection, false);
+        }
+    }
+
+    private void Receive(LoadConnection connection)
+    {
+        int n = (int)Libc.Recv(connection.Fd, _scratch, KeyedPattern.Chunk, 0);
+        if (n <= 0)
+        {
+            int errno = n < 0 ? Errno.Last : 0;
+            if (errno is Errno.EAGAIN or Errno.EINTR)
+            {
+                return;
+            }
+
+            if (n == 0)
+            {
+                Tally.ClosedByServer();
+            }
+            else
+            {
+                Tally.Broken(errno);
+            }
+
+            Lose(connection);
+            return;
+        }
+
+        ReadClock();
+        if (n > connection.ToReceive || !_pattern.Matches(connection.ReceiveAt, _scratch, n))
+        {
+            Tally.WrongByte();
+            Lose(connection);
+            return;
+        }
+
+        Tally.Bytes += n;
+        connection.LastProgress = Now;
+        connection.ToReceive -= n;
+        connection.ReceiveAt = _pattern.Advance(connection.ReceiveAt, n);
+        if (n < connection.AnswerLeft)
+        {
+            connection.AnswerLeft -= n;
+            return;
+        }
+
+        long more = n - connection.AnswerLeft;
+        int count = more == 0 ? 1 : 1 + (int)(more / _size);
+        connection.AnswerLeft = more == 0 ? _size : _size - (more % _size);
+        Answer(connection, count);
+    }
+
+    private void Answer(LoadConnection connection, int count)
+    {
+        long first = (long)connection.Index * _pipeline;
+        for (int i = 0; i < count; i++)
+        {
+            Tally.Latency.Record(Now - _moments[first + connection.Oldest]);
+            connection.Oldest = connection.Oldest + 1 < _pipeline ? connection.Oldest + 1 : 0;
+        }
+
+        connection.InFlight -= count;
+        InFlight -= count;
+        Tally.Requests += count;
+        _lastAnswer = Now;
+        OnAnswered(connection, count);
+    }
+
+    private bool WantOut(LoadConnection connection, bool wanted)
+    {
+        if (connection.WantsOut == wanted)
+        {
+            return true;
+        }
+
+        connection.WantsOut = wanted;
+        int errno = _epoll.Modify(connection.Fd, wanted ? Epoll.In | Epoll.Out : Epoll.In, Token(connection));
+        return errno == 0 ? true : throw new EngineException("epoll_ctl", errno);
+    }
+
+    private void FailConnect(LoadConnection connection, int errno)
+    {
+        Tally.ConnectFailed(errno);
+        Lose(connection);
+    }
+
+    private void Lose(LoadConnection connection)
+    {
+        Release(connection, reset: false);
+        OnLost(connection);
+    }
+
+    /// <summary>Looks at all, a few times in each timeout: a timer for each request would cost more than the request.</summary>
+    private void LookForTimeouts()
+    {
+        _nextLook = Now + _lookInterval;
+        foreach (LoadConnection connection in Connections)
+        {
+            if (connection.State == LoadConnection.Condition.Connecting && Now - connection.LastProgress > _connectTimeout)
+            {
+                FailConnect(connection, Errno.ETIMEDOUT);
+            }
+            else if (connection.InFlight > 0 && Now - connection.LastProgress > _timeout)
+            {
+                Tally.TimedOut();
+                Lose(connection);
+            }
+        }
+    }
+
+    private LoadReport Report()
+    {
+        long end = Math.Max(SendingEnded, _lastAnswer);
+        double seconds = Math.Max(1, end - SendingBegun) / 1e9;
+        return new LoadReport
+        {
+            Connections = Tally.Connected,
+            Requests = Tally.Requests,
+            Unsent = Unsent,
+            FailedConnects = Tally.FailedConnects,
+            Resets = Tally.Resets,
+            Closes = Tally.Closes,
+            WrongBytes = Tally.WrongBytes,
+            Timeouts = Tally.Timeouts,
+            ErrorDetails = Tally.Describe(),
+            ConnectTime = ConnectTime,
+            Duration = ToTimeSpan(end - Begun),
+            RequestsPerSecond = Tally.Requests / seconds,
+            BytesPerSecond = Tally.Bytes / seconds,
+            Latency = Tally.Latency,
+        };
+    }
+}

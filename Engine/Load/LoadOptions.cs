@@ -1,0 +1,116 @@
+using System.Net;
+
+namespace C10kServer.Engine.Load;
+
+/// <summary>All that a load is told when it is made. Immutable.</summary>
+public sealed record LoadOptions
+{
+    /// <summary>The longest message: it is a stand-in for requests, and no file transfer.</summary>
+    public const int MaxMessageSize = 16 * 1024 * 1024;
+
+    // Each request in flight has a moment of eight bytes.
+    private const long MaxInFlight = 16 * 1024 * 1024;
+
+    /// <summary>Whom to load: an <see cref="IPEndPoint"/> or a <see cref="UnixEndPoint"/>.</summary>
+    public required EndPoint Target { get; init; }
+
+    /// <summary>What the connections do.</summary>
+    public LoadMode Mode { get; init; }
+
+    /// <summary>Connections at a time.</summary>
+    public int Connections { get; init; } = 100;
+
+    /// <summary>How long requests are sent, or connections held. Zero: until <see cref="Count"/> is reached.</summary>
+    public TimeSpan Duration { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Requests in all; for <see cref="LoadMode.Churn"/> connections in all. 0: as many as <see cref="Duration"/> allows.</summary>
+    public long Count { get; init; }
+
+    /// <summary>Bytes of a request, and of its answer.</summary>
+    public int MessageSize { get; init; } = 64;
+
+    /// <summary>Requests in flight on each connection.</summary>
+    public int Pipeline { get; init; } = 1;
+
+    /// <summary>
+    /// Requests a second in all, sent when they are due whether others are answered or not; latency counts from then. 0: each
+    /// connection sends when it has its answer.
+    /// </summary>
+    public double Rate { get; init; }
+
+    /// <summary>How long a connection may take to be made.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long an answer may be awaited without a byte of it.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The server is in this process: its ends take descriptors of it too.</summary>
+    public bool IsOwnServer { get; init; }
+
+    /// <exception cref="ArgumentException">An option is out of its range, or has no effect; ParamName is the option.</exception>
+    public void Validate()
+    {
+        ArgumentNullException.ThrowIfNull(Target);
+        if (Target is not (IPEndPoint { Port: > 0 } or UnixEndPoint { Path.Length: > 0 }))
+        {
+            throw new ArgumentException("The target is an address with a port, or the path of a socket.", nameof(Target));
+        }
+
+        Check(
+            Target is not UnixEndPoint unix || System.Text.Encoding.UTF8.GetByteCount(unix.Path) <= UnixSocketFile.MaxPathLength,
+            $"The path of a socket has at most {UnixSocketFile.MaxPathLength} bytes.",
+            nameof(Target));
+        InRange((int)Mode, 0, (int)LoadMode.Idle, nameof(Mode));
+        InRange(Connections, 1, 1_000_000, nameof(Connections));
+        InRange(MessageSize, 1, MaxMessageSize, nameof(MessageSize));
+        InRange(Pipeline, 1, 65536, nameof(Pipeline));
+        InRange(Duration, TimeSpan.Zero, nameof(Duration));
+        InRange(ConnectTimeout, TimeSpan.FromMilliseconds(1), nameof(ConnectTimeout));
+        InRange(Timeout, TimeSpan.FromMilliseconds(1), nameof(Timeout));
+        if (Count < 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(Count), Count, $"{nameof(Count)} must not be negative.");
+        }
+
+        if (!(Rate == 0 || Rate is >= 0.001 and <= 100_000_000))
+        {
+            throw new ArgumentOutOfRangeException(nameof(Rate), Rate, $"{nameof(Rate)} must be from 0.001 to 100,000,000 requests a second.");
+        }
+
+        if ((long)Connections * Pipeline > MaxInFlight)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(Pipeline), Pipeline, $"{nameof(Connections)} times {nameof(Pipeline)} must be at most {MaxInFlight}.");
+        }
+
+        Check(Pipeline == 1 || Mode == LoadMode.Echo, "Only in the mode Echo are several requests in flight on a connection.", nameof(Pipeline));
+        Check(Count == 0 || Mode != LoadMode.Idle, "In the mode Idle each connection is echoed once: there is nothing to count.", nameof(Count));
+        Check(Rate == 0 || Mode != LoadMode.Idle, "In the mode Idle there is no rate: nothing is sent until the end.", nameof(Rate));
+        Check(Duration > TimeSpan.Zero || (Count > 0 && Mode != LoadMode.Idle), "Without a duration, a count of requests must end the load.", nameof(Duration));
+    }
+
+    private static void Check(bool good, string message, string name)
+    {
+        if (!good)
+        {
+            throw new ArgumentException(message, name);
+        }
+    }
+
+    private static void InRange(int value, int least, int most, string name)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} must be from {least} to {most}.");
+        }
+    }
+
+    private static void InRange(TimeSpan value, TimeSpan least, string name)
+    {
+        TimeSpan most = TimeSpan.FromDays(365);
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} must be from {least} to {most}.");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+using System.Net;
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine.Load;
+
+/// <summary>Whom a load connects to, and from where.</summary>
+internal sealed unsafe class LoadTarget
+{
+    // One address has some 28,000 ports towards a target (sysctl net.ipv4.ip_local_port_range); some are others'.
+    private const int ConnectionsPerSource = 20_000;
+
+    // A closed connection's port rests for a minute (TIME_WAIT): 30,000 connections a second want this many.
+    private const int SourcesForChurn = 200;
+
+    private const int IpProtoIp = 0;
+    private const int IpBindAddressNoPort = 24;
+
+    private readonly byte[] _address = new byte[SockAddr.MaxLength];
+    private readonly uint _length;
+    private readonly int _sources;
+    private int _nextSource;
+
+    internal LoadTarget(LoadOptions options)
+    {
+        EndPoint = options.Target;
+        if (options.Target is IPEndPoint ip)
+        {
+            SockAddr address = SockAddr.From(ip.Address, ip.Port);
+            Family = address.Family;
+            _length = (uint)address.Write(_address);
+            bool isLoopback = Family == SockAddr.AfInet && IPAddress.IsLoopback(ip.Address);
+            int wanted = options.Mode == LoadMode.Churn ? SourcesForChurn : 1 + ((options.Connections - 1) / ConnectionsPerSource);
+            _sources = isLoopback ? wanted : 1;
+            ResetsWhenDone = options.Mode == LoadMode.Churn && !isLoopback;
+        }
+        else
+        {
+            Family = SockAddr.AfUnix;
+            fixed (byte* address = _address)
+            {
+                _length = UnixSocketFile.Write(((UnixEndPoint)options.Target).Path, address);
+            }
+        }
+    }
+
+    internal EndPoint EndPoint { get; }
+
+    internal int Family { get; }
+
+    /// <summary>
+    /// Whether connections that are done are reset: there is one source address alone, and its ports would all be resting
+    /// before long. Loopback has as many addresses as are wanted, and closes as a client does.
+    /// </summary>
+    internal bool ResetsWhenDone { get; }
+
+    /// <summary>A socket that does not block, and is bound to an address where they are shared out; below 0 the negative errno.</summary>
+    internal int Open()
+    {
+        int fd = Libc.Socket(Family, Sockets.Stream | Sockets.Nonblock | Sockets.Cloexec, 0);
+        if (fd < 0)
+        {
+            return -Errno.Last;
+        }
+
+        int errno = Family == SockAddr.AfUnix ? 0 : Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpNoDelay, 1);
+        errno = errno == 0 && _sources > 1 ? BindToSource(fd) : errno;
+        if (errno != 0)
+        {
+            _ = Libc.Close(fd);
+            return -errno;
+        }
+
+        return fd;
+    }
+
+    /// <summary>0 when it is begun or done, or the errno.</summary>
+    internal int Connect(int fd)
+    {
+        fixed (byte* address = _address)
+        {
+            return Libc.Connect(fd, address, _length) == 0 || Errno.Last is Errno.EINPROGRESS or Errno.EINTR ? 0 : Errno.Last;
+        }
+    }
+
+    /// <summary>127.0.1.1 to 127.0.1.250, 127.0.2.1, …: all of 127.0.0.0/8 is this machine. The port is chosen by connect.</summary>
+    private int BindToSource(int fd)
+    {
+        const int AddressLength = 16;
+        const int HostsPerNet = 250;
+        int source = _nextSource++ % _sources;
+        byte* address = stackalloc byte[AddressLength];
+        new Span<byte>(address, AddressLength).Clear();
+        *(ushort*)address = SockAddr.AfInet;
+        address[4] = 127;
+        address[6] = (byte)(1 + (source / HostsPerNet));
+        address[7] = (byte)(1 + (source % HostsPerNet));
+        int errno = Sockets.SetOption(fd, IpProtoIp, IpBindAddressNoPort, 1);
+        return errno != 0 ? errno : Libc.Bind(fd, address, AddressLength) == 0 ? 0 : Errno.Last;
+    }
+}

@@ -1,0 +1,54 @@
+using System.Text;
+
+namespace C10kServer.Engine.Native;
+
+/// <summary>Which file it is, whatever it is called. See statx(2).</summary>
+internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uint Minor, int Type)
+{
+    private const int TypeSocket = 0xC000;
+
+    internal bool IsSocket => Type == TypeSocket;
+
+    /// <summary>The file at a path, links not followed unless that is said; the default where there is none, or none that we may see.</summary>
+    internal static FileIdentity Of(string path, bool follow = false)
+    {
+        const int CurrentDirectory = -100;
+        const int NoFollow = 0x100;
+        return Look(CurrentDirectory, path, follow ? 0 : NoFollow);
+    }
+
+    /// <summary>The file that a descriptor is open on.</summary>
+    internal static FileIdentity Of(int fd)
+    {
+        const int EmptyPath = 0x1000;
+        return Look(fd, "", EmptyPath);
+    }
+
+    private static FileIdentity Look(int directory, string path, int flags)
+    {
+        // struct statx, which is the same on every architecture.
+        const int Size = 256;
+        const int OffsetMode = 28;
+        const int OffsetInode = 32;
+        const int OffsetMajor = 136;
+        const int OffsetMinor = 140;
+        const uint TypeAndInode = 0x001 | 0x100;
+        const int TypeMask = 0xF000;
+
+        byte* file = stackalloc byte[Size];
+        fixed (byte* p = Encoding.UTF8.GetBytes(path + '\0'))
+        {
+            if (Libc.Statx(directory, p, flags, TypeAndInode, file) != 0)
+            {
+                return default;
+            }
+        }
+
+        var bytes = new ReadOnlySpan<byte>(file, Size);
+        return new FileIdentity(
+            BitConverter.ToUInt64(bytes[OffsetInode..]),
+            BitConverter.ToUInt32(bytes[OffsetMajor..]),
+            BitConverter.ToUInt32(bytes[OffsetMinor..]),
+            BitConverter.ToUInt16(bytes[OffsetMode..]) & TypeMask);
+    }
+}

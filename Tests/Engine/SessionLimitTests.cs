@@ -1,0 +1,258 @@
+using System.Buffers;
+using System.Diagnostics.Tracing;
+using System.Globalization;
+using C10kServer.Engine.Tests.Support;
+
+namespace C10kServer.Engine.Tests;
+
+/// <summary>What waits between workers and handler threads is bounded, in both directions, and memory is given back.</summary>
+public class SessionLimitTests
+{
+    [Fact]
+    public void A_client_that_floods_is_not_read_while_its_lines_wait_and_is_answered_in_order()
+    {
+        const int Count = 60_000;
+        using var release = new ManualResetEventSlim();
+        using var fixture = new SessionFixture(1, (session, message) =>
+        {
+            release.Wait();
+            session.SendLine((string)message.Data!);
+        });
+        using TestClient client = fixture.Connect();
+        string[] lines = [.. Lines.Numbered(0, Count).Select(static line => line.PadRight(100, '.'))];
+        var sender = new Thread(() => client.SendLines(lines));
+        sender.Start();
+        Eventually.True(() => fixture.RowOf(client).ReadPaused);
+        long received = fixture.Server.MessagesReceived;
+
+        // A line may be over the bound, and the threads have none back so far.
+        Assert.InRange(fixture.Outstanding, 1, SessionScheduler.SessionLimit + 1000);
+        Assert.InRange(received, 1, SessionScheduler.SessionLimit / 100);
+        Thread.Sleep(50);
+        Assert.Equal(received, fixture.Server.MessagesReceived);
+        release.Set();
+        client.ExpectLines(lines);
+        sender.Join();
+        fixture.AssertAtRest();
+        Assert.False(fixture.RowOf(client).ReadPaused);
+        client.SendLine("and on");
+        client.ExpectLine("and on");
+    }
+
+    [Fact]
+    public void All_together_have_no_more_waiting_than_the_bound_and_all_are_answered()
+    {
+        // Each stays below its own bound; all together would be over that of the scheduler.
+        const int Count = 1000;
+        int perClient = Count * (SessionScheduler.MessageOverhead + 1);
+        Assert.True(perClient < SessionScheduler.SessionLimit);
+        int clientCount = (int)(SessionScheduler.Limit / perClient) + 150;
+        using var release = new ManualResetEventSlim();
+        int left = clientCount * Count;
+        using var fixture = new SessionFixture(
+            2,
+            (_, _) =>
+            {
+                release.Wait();
+                Interlocked.Decrement(ref left);
+            },
+            with: static options => options with { WorkerCount = 2 });
+        string[] lines = [.. Enumerable.Repeat("x", Count)];
+        var clients = new List<TestClient>();
+        for (int i = 0; i < clientCount; i++)
+        {
+            clients.Add(fixture.Connect());
+            clients[i].SendLines(lines);
+        }
+
+        Eventually.True(() => fixture.Outstanding > SessionScheduler.Limit);
+        Eventually.True(() => fixture.Rows().Any(static row => row.ReadPaused));
+
+        // What is read in one turn is published at its end: so much may be over.
+        Assert.InRange(fixture.Outstanding, SessionScheduler.Limit, SessionScheduler.Limit + (8 * 1024 * 1024));
+        release.Set();
+        Eventually.Equal(0, () => Volatile.Read(ref left));
+        fixture.AssertAtRest();
+        Eventually.True(() => fixture.Rows().All(static row => !row.ReadPaused));
+        clients.ForEach(static client => client.Dispose());
+    }
+
+    [Fact]
+    public void A_handler_that_sends_faster_than_its_peer_reads_is_bounded_and_the_connection_reset()
+    {
+        const int MaxSendQueue = 1024 * 1024;
+        long sent = 0;
+        int ended = 0;
+        var block = new byte[10_000];
+        using var fixture = new SessionFixture(
+            1,
+            (session, _) =>
+            {
+                // Far more than the kernel's buffers and the queues hold.
+                while (sent < 1L << 30 && session.Send(block))
+                {
+                    sent += block.Length;
+                }
+
+                Interlocked.Increment(ref ended);
+            },
+            with: static options => options with { MaxSendQueue = MaxSendQueue, WriteTimeout = TimeSpan.Zero });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        client.SendLine("begin");
+        Eventually.Equal(1, () => Volatile.Read(ref ended));
+        Eventually.Equal(1, () => fixture.Server.Closed);
+        Assert.Equal(CloseReason.SendQueueFull, fixture.Server.GetClosed()[0].CloseReason);
+
+        // Up to the bound each: what the session has, what the worker has just taken out of it, and what is queued.
+        Assert.InRange(sent - fixture.Server.BytesSent, 0, 3 * MaxSendQueue);
+        Assert.InRange(sent, 1, 1 << 29);
+    }
+
+    [Fact]
+    public void Output_that_grows_while_its_handler_goes_on_is_sent_meanwhile()
+    {
+        // Many times the bound, to a client that reads; by then its worker looks around but now and then.
+        const int Count = 200;
+        const int Size = 20_000;
+        bool refused = false;
+        using var fixture = new SessionFixture(
+            1,
+            (session, _) =>
+            {
+                Thread.Sleep(300);
+                for (int i = 0; i < Count; i++)
+                {
+                    refused |= !session.Send(Keyed.Bytes(1, Size, offset: i * Size));
+                    Thread.Sleep(1);
+                }
+            },
+            with: static options => options with { MaxSendQueue = 1000_000 });
+        using TestClient client = fixture.Connect();
+        client.SendLine("begin");
+        Keyed.Verify(1, client.Receive(Count * Size));
+        Assert.False(refused);
+    }
+
+    [Fact]
+    public void An_output_over_the_bound_is_refused_at_once()
+    {
+        bool accepted = true;
+        using var fixture = new SessionFixture(
+            1,
+            (session, _) => accepted = session.Send(new byte[100_001]),
+            with: static options => options with { MaxSendQueue = 100_000, HighWaterMark = 1000 });
+        using TestClient client = fixture.Connect();
+        client.SendLine("begin");
+        client.AssertReset();
+        Eventually.Equal(1, () => fixture.Server.Closed);
+        Assert.Equal(CloseReason.SendQueueFull, fixture.Server.GetClosed()[0].CloseReason);
+        Assert.False(accepted);
+    }
+
+    [Fact]
+    public void A_million_lines_leave_the_heap_as_it_was()
+    {
+        const int Clients = 10;
+        const int Count = 1000;
+        const int Rounds = 100;
+        using var fixture = new SessionFixture(2, static (session, message) => session.SendLine((string)message.Data!));
+        List<TestClient> clients = [.. Enumerable.Range(0, Clients).Select(_ => fixture.Connect())];
+        string[] lines = Lines.Numbered(0, Count);
+        Round();
+        Round();
+        fixture.AssertAtRest();
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        for (int i = 0; i < Rounds; i++)
+        {
+            Round();
+        }
+
+        fixture.AssertAtRest();
+
+        // A byte a line would be a million.
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, 500_000);
+        clients.ForEach(static client => client.Dispose());
+
+        void Round()
+        {
+            clients.ForEach(client => client.SendLines(lines));
+            clients.ForEach(client => client.ExpectLines(lines));
+        }
+    }
+
+    [Fact]
+    public void Buffers_that_were_rented_for_output_are_given_back_whatever_ends_the_connection()
+    {
+        // Of a size that nobody else asks for.
+        const int Size = (1 << 22) + 1;
+        using var pool = new PoolLedger(Size);
+        using (var fixture = new SessionFixture(2, static (session, message) =>
+        {
+            session.Send(new byte[Size]);
+            if (message.Data is "abort")
+            {
+                session.Abort();
+            }
+            else if (message.Data is "close")
+            {
+                session.Close();
+            }
+        }))
+        {
+            using TestClient reader = fixture.Connect();
+            for (int i = 0; i < 3; i++)
+            {
+                reader.SendLine("send");
+                reader.Receive(Size);
+            }
+
+            foreach (string end in (string[])["abort", "close", "stop"])
+            {
+                int rented = pool.Rented;
+                using TestClient client = fixture.Connect();
+                client.SendLine(end);
+                Eventually.True(() => pool.Rented > rented);
+            }
+
+            fixture.AssertAtRest();
+        }
+
+        Assert.Equal(6, pool.Rented);
+        Eventually.Equal(6, () => pool.Returned);
+    }
+
+    /// <summary>What the shared pool gives out and gets back of one size.</summary>
+    private sealed class PoolLedger(int size) : EventListener
+    {
+        private readonly int _length = ArrayPool<byte>.Shared.Rent(size) is var array && array.Length > 0 ? array.Length : 0;
+        private int _rented;
+        private int _returned;
+
+        internal int Rented => Volatile.Read(ref _rented);
+
+        internal int Returned => Volatile.Read(ref _returned);
+
+        protected override void OnEventSourceCreated(EventSource eventSource)
+        {
+            if (eventSource.Name == "System.Buffers.ArrayPoolEventSource")
+            {
+                EnableEvents(eventSource, System.Diagnostics.Tracing.EventLevel.Verbose);
+            }
+        }
+
+        protected override void OnEventWritten(EventWrittenEventArgs eventData)
+        {
+            if (eventData.Payload is { Count: > 1 } payload && Convert.ToInt32(payload[1], CultureInfo.InvariantCulture) == _length)
+            {
+                if (eventData.EventName == "BufferRented")
+                {
+                    Interlocked.Increment(ref _rented);
+                }
+                else if (eventData.EventName == "BufferReturned")
+                {
+                    Interlocked.Increment(ref _returned);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+# What a gallery would get: the folder that dotnet publish makes, used where there is no repository.
+
+BeforeDiscovery {
+    $dotnet = Get-Command dotnet -CommandType Application -ErrorAction Ignore
+    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
+}
+
+BeforeAll {
+    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    $repository = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k-package-').FullName
+    $module = "$folder/C10kServer"
+
+    # Ends with the lines that the program has written, and fails where it does.
+    function Invoke-Program {
+        param([string] $Path, [string[]] $Argument, [string] $Location)
+        $start = [System.Diagnostics.ProcessStartInfo]::new($Path)
+        $start.RedirectStandardOutput = $true
+        $start.WorkingDirectory = $Location
+        foreach ($text in $Argument) { $start.ArgumentList.Add($text) }
+        $process = [System.Diagnostics.Process]::Start($start)
+        $output = $process.StandardOutput.ReadToEnd()
+        $process.WaitForExit()
+        if ($process.ExitCode -ne 0) { throw "$Path $Argument has failed: $output" }
+        $output.Trim() -split '\r?\n'
+    }
+
+    if (Get-Command dotnet -CommandType Application -ErrorAction Ignore) {
+        $null = Invoke-Program -Path dotnet -Location $repository -Argument publish, 'Cmdlets/C10kServer.Cmdlets.csproj', "-p:GalleryFolder=$folder"
+    }
+}
+
+AfterAll {
+    [System.IO.Directory]::Delete($folder, $true)
+}
+
+Describe 'The published module' -Skip:(-not $dotnet) {
+    It 'has a manifest that the shell accepts, with what a gallery shows' {
+        $manifest = Test-ModuleManifest "$module/C10kServer.psd1"
+        $manifest.Version | Should -Be ([version]'0.1.0')
+        $manifest.Description | Should -Not -BeNullOrEmpty
+        $data = $manifest.PrivateData.PSData
+        foreach ($name in 'Tags', 'LicenseUri', 'ProjectUri', 'ReleaseNotes') { $data[$name] | Should -Not -BeNullOrEmpty }
+        foreach ($file in 'LICENSE', 'README.md', 'CHANGELOG.md') { [System.IO.File]::Exists("$module/$file") | Should -BeTrue }
+    }
+
+    It 'has the version of its assemblies' {
+        $version = [System.Reflection.AssemblyName]::GetAssemblyName("$module/bin/C10kServer.Cmdlets.dll").Version
+        $version.ToString(3) | Should -Be (Test-ModuleManifest "$module/C10kServer.psd1").Version.ToString()
+    }
+
+    It 'holds nothing that the shell brings along' {
+        $names = [System.IO.Directory]::GetFiles("$module/bin", '*.dll', 'AllDirectories').ForEach({ [System.IO.Path]::GetFileName($_) })
+        $names | Should -Not -Contain 'System.Management.Automation.dll'
+        $names | Should -Contain 'C10kServer.Engine.dll'
+    }
+
+    It 'serves, with help, and takes nothing from the repository' -Skip:(-not $hostBuilt) {
+        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
+        $script = @"
+            Import-Module '$module/C10kServer.psd1'
+            `$server = Start-C10kServer -Framing Line -ScriptBlock { `$_.ToUpper() }
+            `$client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', `$server.Port)
+            `$stream = `$client.GetStream()
+            `$stream.Write([byte[]](104, 105, 10))
+            [System.IO.StreamReader]::new(`$stream).ReadLine()
+            `$client.Dispose()
+            Stop-C10kServer `$server.Name
+            (Get-Help Start-C10kServer).Synopsis.Trim().Length -gt 10
+            (Get-Help about_C10kServer).Length -gt 1000
+            [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -in 'C10kServer.Cmdlets', 'C10kServer.Engine' }).Location
+"@
+        $lines = Invoke-Program -Path $program.Dotnet -Location $folder -Argument exec, $program.Path, '-NoModule', '-Command', $script
+        $lines[0] | Should -Be 'HI'
+        $lines[1] | Should -Be 'True'
+        $lines[2] | Should -Be 'True'
+        $lines.Count | Should -Be 5
+        foreach ($line in $lines[3, 4]) { $line | Should -BeLike "$module/*" }
+    }
+}
