@@ -116,6 +116,8 @@ public sealed partial class Connection : ITimed
     /// <summary>Reading is paused, by the handler, by an administrator or by backpressure.</summary>
     public bool ReadPaused => (_flags & Flags.Paused) != 0;
 
+    internal DateTimeOffset StartTime => Clock.ToWallClock(_started);
+
     internal int Fd { get; }
 
     /// <summary>Its owner. From any thread; it may change the moment after, see <see cref="IsInTransit"/>.</summary>
@@ -412,7 +414,7 @@ public sealed partial class Connection : ITimed
         CloseReason = _reason,
         RemoteEndPoint = RemoteEndPoint,
         LocalEndPoint = _acceptedBy.LocalEndPointOf(Fd),
-        StartTime = Clock.ToWallClock(_started),
+        StartTime = StartTime,
         Age = TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _started)),
         IdleTime = TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _lastActivity)),
         BytesReceived = BytesReceived,

@@ -31,7 +31,7 @@ foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
 }
 
 $enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel', 'LoadMode', 'Framing') {
-    # In the engine that one would be taken for the logging package's.
+    # In the engine the first would be taken for the logging package's, and the second is a class.
     @{ Name = $name; EngineName = switch ($name) { 'LogLevel' { 'EventLevel' } 'Framing' { 'FramingKind' } default { $name } } }
 }
 

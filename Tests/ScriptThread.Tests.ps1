@@ -155,8 +155,8 @@ Describe 'Handler threads' {
         Invoke-Talk $server "x`n" | Should -BeExactly "x`n"
         $talk = Open-Talk $server
         Send-Talk $talk "stop`n"
-        Wait-Until { $server.State -eq 'Stopped' }
-        Get-C10kServer | Should -BeNullOrEmpty
+        Wait-Until { -not (Get-C10kServer) }
+        $server.State | Should -Be Stopped
     }
 
     It 'come and go twenty times, and leave nothing' {

@@ -38,6 +38,9 @@ public sealed class LiveConnection
     /// <summary>The peer's address and port.</summary>
     public EndPoint RemoteEndPoint => _session.RemoteEndPoint;
 
+    /// <summary>When it was accepted, in local time.</summary>
+    public DateTime StartTime => _session.StartTime.LocalDateTime;
+
     /// <summary>The bytes received.</summary>
     public long BytesReceived => _session.BytesReceived;
 

@@ -201,10 +201,26 @@ internal sealed partial class HandlerScript
             text[^1] = ' ';
         }
 
+        head = UsingsOf(ast) + head;
         text.Append(tail);
         string indent = new(' ', extent.StartColumnNumber - 1);
         text.Insert(0, extent.StartLineNumber > 1 ? head + new string('\n', extent.StartLineNumber - 1) + indent : head.PadRight(indent.Length));
         return text.ToString();
+    }
+
+    /// <summary>What the script in which the block stands has said at its top of namespaces and assemblies holds for the block.</summary>
+    private static string UsingsOf(ScriptBlockAst ast)
+    {
+        Ast root = ast;
+        while (root.Parent is not null)
+        {
+            root = root.Parent;
+        }
+
+        // Classes of a module are bound to the runspace that has loaded it.
+        return root == ast || root is not ScriptBlockAst script ? "" : string.Concat(script.UsingStatements
+            .Where(static statement => statement.UsingStatementKind is UsingStatementKind.Namespace or UsingStatementKind.Assembly)
+            .Select(static statement => statement.Extent.Text + "; "));
     }
 
     /// <summary>A using expression as the one who wrote it has it in his own runspace.</summary>

@@ -43,6 +43,9 @@ public sealed class Session
     /// <summary>The peer's address.</summary>
     public EndPoint RemoteEndPoint { get; }
 
+    /// <summary>When it was accepted.</summary>
+    public DateTimeOffset StartTime => Connection.StartTime;
+
     /// <summary>Where the connection is in its life; a look.</summary>
     public ConnectionState State => Connection.State;
 

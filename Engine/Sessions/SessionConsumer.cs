@@ -134,7 +134,10 @@ public sealed class SessionConsumer
         worker.Wake();
     }
 
-    /// <summary>Whether it may be expected to take a session soon: it neither sleeps nor is at a message since before that time. From any thread.</summary>
+    /// <summary>
+    /// Whether it may be expected to take a session soon: it does not sleep, and is not at a message since before that time. Under the
+    /// scheduler's lock.
+    /// </summary>
     internal bool IsFree(long since)
     {
         long began = Volatile.Read(ref _began);
@@ -145,7 +148,7 @@ public sealed class SessionConsumer
     {
         Volatile.Write(ref _began, 0);
 
-        // No longer this thread's once it is given back: a resume that follows wakes the worker, which then need not look by itself any more.
+        // No longer this thread's once it is given back: a resume that follows wakes the worker, which need not look by itself by then.
         Session? done = Session;
         Session = null;
         Session = _scheduler.Exchange(done, _next, _weight, out _next);

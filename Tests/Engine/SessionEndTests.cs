@@ -3,7 +3,7 @@ using C10kServer.Engine.Tests.Support;
 
 namespace C10kServer.Engine.Tests;
 
-/// <summary>How sessions begin and end: Opened first, Closed last, once each, whatever ends the connection, its thread or the server.</summary>
+/// <summary>How sessions begin and end: Opened first, Closed last, once each, whatever ends the connection, thread or server.</summary>
 public class SessionEndTests
 {
     private static readonly string[] Nothing = [];
@@ -25,6 +25,7 @@ public class SessionEndTests
     public void Opened_comes_first_and_Closed_last_once_each_whatever_ends_it(string way, CloseReason reason)
     {
         const int Clients = 20;
+        bool endedByHandler = way is "Close" or "Abort" or "Fail" or "TimeOut";
         var told = new ConcurrentDictionary<long, ConcurrentQueue<string>>();
         using var fixture = new SessionFixture(
             3,
@@ -35,10 +36,7 @@ public class SessionEndTests
                 {
                     session.SendLine("answer");
                     End(session, way);
-                    if (way is "Close" or "Abort" or "Fail" or "TimeOut")
-                    {
-                        Assert.False(session.SendLine("late"));
-                    }
+                    Assert.True(!endedByHandler || !session.SendLine("late"));
                 }
             },
             tellsOpened: true,
@@ -73,7 +71,7 @@ public class SessionEndTests
                 foreach (ConnectionInfo row in fixture.Rows())
                 {
                     Assert.True(fixture.Server.TryAct(
-                        new ConnectionRef(row.Id, row.Worker, row.Slot), action, Eventually.Patience, TestContext.Current.CancellationToken, out _));
+                        new ConnectionRef(row.Id, row.Worker), action, Eventually.Patience, TestContext.Current.CancellationToken, out _));
                 }
 
                 if (way == "an admin")
@@ -91,7 +89,6 @@ public class SessionEndTests
         Eventually.Equal(Clients, () => told.Count(static session => session.Value.Contains("Closed")));
         clients.ForEach(static client => client.Dispose());
         fixture.AssertAtRest();
-        bool endedByHandler = reason is CloseReason.HandlerClosed or CloseReason.Aborted or CloseReason.HandlerError or CloseReason.HandlerTimeout;
         string[] received = [.. Enumerable.Repeat("Received", endedByHandler ? 1 : 2 * lines)];
         Assert.Equal(Clients, told.Count);
         Assert.All(told.Values, events => Assert.Equal(["Opened", .. received, "Closed"], events));
@@ -276,6 +273,17 @@ public class SessionEndTests
 
         fixture.AssertAtRest();
 
+        // The moment itself, on this thread: it was about to save a wake-up.
+        Worker worker = fixture.Server.Workers.Current[0];
+        var consumer = new SessionConsumer(fixture.Scheduler);
+        consumer.WakeLater(worker);
+        Assert.True(fixture.IsOwed);
+        consumer.Abandon();
+        Assert.False(fixture.IsOwed);
+        consumer.WakeLater(worker);
+        Assert.False(fixture.IsOwed);
+        consumer.Leave();
+
         // For the end of the connection.
         fixture.AddThread();
     }
@@ -286,7 +294,7 @@ public class SessionEndTests
         foreach (bool tellsOpened in new[] { false, true })
         {
             var told = new ConcurrentQueue<string>();
-            using var fixture = new SessionFixture(1, (_, message) => told.Enqueue(message.Kind.ToString()), tellsOpened, tellsClosed: tellsOpened);
+            using var fixture = new SessionFixture(1, (_, message) => told.Enqueue(message.Kind.ToString()), tellsOpened, tellsOpened);
             using TestClient client = fixture.Connect();
             Eventually.Equal(1, () => fixture.Rows().Count);
             Assert.Equal(tellsOpened, fixture.HasSession(fixture.RowOf(client)));

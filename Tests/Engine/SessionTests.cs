@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using C10kServer.Engine.Tests.Support;
 
 namespace C10kServer.Engine.Tests;
@@ -245,7 +246,10 @@ public class SessionTests
         const int Rounds = 60;
         Session? session = null;
         using var fixture = new SessionFixture(
-            1, (_, _) => { }, onArrival: arrived => Volatile.Write(ref session, arrived), with: static options => options with { WorkerCount = 2 });
+            1,
+            (_, _) => { },
+            onArrival: arrived => Volatile.Write(ref session, arrived),
+            with: static options => options with { WorkerCount = 2 });
         using TestClient other = fixture.Connect();
         using TestClient client = fixture.Connect();
         client.SendLine("begin");
@@ -271,8 +275,7 @@ public class SessionTests
             if (i % 2 != 0)
             {
                 ConnectionInfo row = fixture.RowOf(client);
-                Assert.True(fixture.Server.TryAct(
-                    new ConnectionRef(row.Id), ConnectionAction.Move, Eventually.Patience, TestContext.Current.CancellationToken, out _, moveTo: 1));
+                Move(fixture, row.Id);
             }
 
             Eventually.True(() => Volatile.Read(ref answers) > seen + 1 || failure is not null);
@@ -281,6 +284,25 @@ public class SessionTests
         over.Cancel();
         sender.Join();
         Assert.Null(failure);
+    }
+
+    [Fact]
+    public void A_session_that_moves_takes_along_what_was_told_to_a_worker_that_had_ended()
+    {
+        // The moment is too short to be met: so this is what it leaves behind, output that counts as posted.
+        Session? session = null;
+        using var fixture = new SessionFixture(
+            1, (arrived, _) => session = arrived, with: static options => options with { WorkerCount = 2 });
+        using TestClient client = fixture.Connect();
+        client.SendLine("begin");
+        Eventually.True(() => session is not null);
+        fixture.AssertAtRest();
+        PostedOf(session!) = true;
+        Assert.True(session!.SendLine("answer"));
+        Move(fixture, session!.Id);
+        client.ExpectLine("answer");
+        session.SendLine("another");
+        client.ExpectLine("another");
     }
 
     [Fact]
@@ -303,6 +325,12 @@ public class SessionTests
         Eventually.Equal(1, () => fixture.Server.Closed);
         Assert.Equal(CloseReason.PeerClosed, fixture.Server.GetClosed()[0].CloseReason);
     }
+
+    private static void Move(SessionFixture fixture, long id) => Assert.True(fixture.Server.TryAct(
+        new ConnectionRef(id), ConnectionAction.Move, Eventually.Patience, TestContext.Current.CancellationToken, out _, moveTo: 1));
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_posted")]
+    private static extern ref bool PostedOf(Session session);
 
     private sealed class Ledger
     {

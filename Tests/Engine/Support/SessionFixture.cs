@@ -96,8 +96,13 @@ internal sealed class SessionFixture : IDisposable
 
     internal IReadOnlyList<ConnectionInfo> Rows() => _fixture.Rows();
 
-    /// <summary>The row of a client's connection.</summary>
-    internal ConnectionInfo RowOf(TestClient client) => Rows().Single(row => client.Socket.LocalEndPoint!.Equals(row.RemoteEndPoint));
+    /// <summary>The row of a client's connection, which may have to be accepted first.</summary>
+    internal ConnectionInfo RowOf(TestClient client)
+    {
+        ConnectionInfo? row = null;
+        Eventually.True(() => (row = Rows().SingleOrDefault(row => client.Socket.LocalEndPoint!.Equals(row.RemoteEndPoint))) is not null);
+        return row!;
+    }
 
     /// <summary>Whether a connection that does nothing just now has a session object.</summary>
     internal bool HasSession(ConnectionInfo row) => TableOf(Server.Workers.Current[row.Worker]).At(row.Slot)?.Tag is Session;
