@@ -264,7 +264,7 @@ Describe 'A server of scripts in a shell' {
     }
 }
 
-Describe 'Many messages' {
+Describe 'Many messages' -Tag Many {
     AfterEach {
         Get-C10kServer | Stop-C10kServer
         Wait-ProcessLedger -Base $base

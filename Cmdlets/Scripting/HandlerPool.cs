@@ -207,11 +207,13 @@ internal sealed class HandlerPool
             sights.Remove(gone);
         }
 
-        long now = Stopwatch.GetTimestamp();
         foreach (HandlerThread thread in threads)
         {
             Sight sight = sights.GetValueOrDefault(thread);
             long sequence = thread.Look();
+
+            // After the look: a message that has begun meanwhile is not to count as older than it is.
+            long now = Stopwatch.GetTimestamp();
             if (sight.Interrupted && !thread.HasComeBack)
             {
                 if (now - sight.Since > Ticks(StopGrace))
