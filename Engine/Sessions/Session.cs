@@ -82,6 +82,8 @@ public sealed class Session
 
     internal SessionMessage? ArrivedLast { get; set; }
 
+    internal int ArrivedWeight { get; set; }
+
     // What waits for a consumer, and whether one has it or will. The scheduler's lock's.
     internal SessionMessage? ChainFirst { get; set; }
 
@@ -101,7 +103,7 @@ public sealed class Session
     /// <summary>The handler has closed: messages that come after that are dropped.</summary>
     internal bool IsDeaf => _deaf;
 
-    /// <summary>The weight of what has come and is not done with. From any thread.</summary>
+    /// <summary>The weight of what has been handed over and is not done with. From any thread.</summary>
     internal int Outstanding => Volatile.Read(ref _outstanding);
 
     /// <summary>
@@ -224,7 +226,8 @@ public sealed class Session
         }
     }
 
-    internal void AddOutstanding(int weight) => Interlocked.Add(ref _outstanding, weight);
+    /// <summary>Under the scheduler's lock.</summary>
+    internal void AddOutstanding(int weight) => Volatile.Write(ref _outstanding, _outstanding + weight);
 
     private void Append(ReadOnlySpan<byte> data)
     {

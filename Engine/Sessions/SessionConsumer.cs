@@ -14,7 +14,7 @@ public sealed class SessionConsumer
 
     // Wake-ups of workers are saved for so long, while one message follows the other: long enough for some dozens of quick handlers, far below
     // what anybody notices.
-    private static readonly long SavingTicks = Stopwatch.Frequency / 10_000;
+    private static readonly long SavingTicks = Stopwatch.Frequency / 4_000;
 
     [ThreadStatic]
     private static SessionConsumer? t_current;

@@ -1,7 +1,7 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A worker's side of a <see cref="SessionScheduler"/>: collects what happens in a turn, to hand it over with one lock. The worker's thread's, but
+/// A worker's side of a <see cref="SessionScheduler"/>: collects what happens in a turn, to hand it over with one lock for many. The worker's thread's, but
 /// for the two counts, which say whether handler threads owe this worker an answer.
 /// </summary>
 internal sealed class SessionGate(SessionScheduler scheduler)
@@ -10,6 +10,9 @@ internal sealed class SessionGate(SessionScheduler scheduler)
     // on to the next message, and if that one blocks, nobody else would look.
     private const int FirstLook = 1;
     private const int LongestLook = 64;
+
+    // A full turn takes the better part of a millisecond: consumers begin meanwhile, instead of waiting for its end and then being waited for.
+    private const int MostArrived = 16;
 
     private readonly List<Session> _arrived = [];
     private long _nudgedAt;
@@ -26,15 +29,20 @@ internal sealed class SessionGate(SessionScheduler scheduler)
     /// <summary>How long the worker may sleep while it is owed something, in milliseconds.</summary>
     internal int Look => _look;
 
-    internal void Add(Session session, SessionMessage message)
+    internal void Add(Session session, SessionMessage message, long now)
     {
-        session.AddOutstanding(message.Weight);
+        session.ArrivedWeight += message.Weight;
         if (session.ArrivedLast is { } last)
         {
             last.Next = message;
         }
         else
         {
+            if (_arrived.Count >= MostArrived)
+            {
+                Publish(now);
+            }
+
             session.ArrivedFirst = message;
             _arrived.Add(session);
         }

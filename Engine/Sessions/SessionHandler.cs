@@ -23,7 +23,7 @@ internal sealed class SessionHandler(SessionScheduler scheduler, MessageDecoder 
         }
 
         Add(connection, new SessionMessage(SessionEvent.Received, message, data.Length + SessionScheduler.MessageOverhead));
-        if (!session.WantsRoom && (session.Outstanding > SessionScheduler.SessionLimit || scheduler.IsFull))
+        if (!session.WantsRoom && (session.ArrivedWeight + session.Outstanding > SessionScheduler.SessionLimit || scheduler.IsFull))
         {
             // Before the message is published: whoever is done with it sees that room is wanted.
             session.WantsRoom = true;
@@ -65,5 +65,5 @@ internal sealed class SessionHandler(SessionScheduler scheduler, MessageDecoder 
         return session;
     }
 
-    private void Add(Connection connection, SessionMessage message) => connection.Worker.Gate!.Add(SessionOf(connection), message);
+    private void Add(Connection connection, SessionMessage message) => connection.Worker.Gate!.Add(SessionOf(connection), message, connection.Worker.Now);
 }

@@ -99,11 +99,9 @@ public sealed class SessionScheduler
         {
             foreach (Session session in sessions)
             {
-                for (SessionMessage? message = session.ArrivedFirst; message is not null; message = message.Next)
-                {
-                    _outstanding += message.Weight;
-                }
-
+                _outstanding += session.ArrivedWeight;
+                session.AddOutstanding(session.ArrivedWeight);
+                session.ArrivedWeight = 0;
                 if (session.ChainLast is { } last)
                 {
                     last.Next = session.ArrivedFirst;
