@@ -106,6 +106,22 @@ Describe 'The assembly' {
     }
 }
 
+Describe 'Each about file' {
+    It 'fits 80 columns, and names commands that there are' {
+        $known = (Get-Command -Module C10kServer -CommandType Cmdlet).Name
+        $files = [System.IO.Directory]::GetFiles("$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/en-US", 'about_*.help.txt')
+        $files.Count | Should -BeGreaterThan 2
+        foreach ($file in $files) {
+            $text = [System.IO.File]::ReadAllText($file)
+            foreach ($line in $text -split "`n") { $line.Length -le 80 | Should -BeTrue -Because $line }
+            foreach ($match in [regex]::Matches($text, '\b[A-Z][A-Za-z]+-C10k[A-Za-z]+')) { $known | Should -Contain $match.Value -Because $file }
+            $topic = [System.IO.Path]::GetFileName($file) -replace '\.help\.txt$'
+            $text | Should -Match "\ATOPIC\n    $topic\n"
+            "$(Get-Help $topic)" | Should -Match $topic
+        }
+    }
+}
+
 Describe 'about_C10kServer' {
     BeforeAll {
         $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -114,10 +130,6 @@ Describe 'about_C10kServer' {
             if ($file -notmatch '/(bin|obj)/') { [System.IO.File]::ReadAllText($file) }
         }
         $section = { param($title) [regex]::Match($about, "(?ms)^$title`$(.*?)(?=^[A-Z]|\z)").Groups[1].Value }
-    }
-
-    It 'fits 80 columns' {
-        foreach ($line in $about -split "`n") { $line.Length -le 80 | Should -BeTrue -Because $line }
     }
 
     It 'lists each cmdlet, and sees each also' {
