@@ -77,7 +77,6 @@ public sealed partial class Connection
                 return false;
             }
         }
-
         else if (_input is { Length: > 0 } && _worker.Framing is not null && (_flags & Flags.Pulled) == 0)
         {
             if (!TakesMessages)

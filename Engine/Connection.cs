@@ -113,7 +113,7 @@ public sealed partial class Connection : ITimed
     /// <summary>Bytes written that the socket has not taken yet.</summary>
     public int SendQueue => _output?.Length ?? 0;
 
-    /// <summary>Reading is paused, by the handler, by an administrator or by backpressure.</summary>
+    /// <summary>Reading is paused: by the handler, by an administrator, by backpressure, or since handler threads have enough of it.</summary>
     public bool ReadPaused => (_flags & Flags.Paused) != 0;
 
     internal DateTimeOffset StartTime => Clock.ToWallClock(_started);

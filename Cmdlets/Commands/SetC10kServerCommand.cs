@@ -104,10 +104,10 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
 
     private void Reconfigure(Server server)
     {
-        bool changed = server.Reconfigure(Change);
+        bool changed = server.Reconfigure(now => LiveOptions.Apply(now, MyInvocation.BoundParameters));
         if (IsGiven(nameof(LogLevel)))
         {
-            server.Log.MinimumLevel = (Engine.EventLevel)LogLevel;
+            server.SetLogLevel(LogLevel);
         }
 
         if (!changed)
@@ -117,20 +117,6 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
                 $"connections stay with it: see Stalls of Get-C10kWorker '{server.Name}'.");
         }
     }
-
-    private Engine.ServerOptions Change(Engine.ServerOptions now) => now with
-    {
-        WorkerCount = IsGiven(nameof(WorkerCount)) ? WorkerCount : now.WorkerCount,
-        MaxConnections = IsGiven(nameof(MaxConnection)) ? MaxConnection : now.MaxConnections,
-        MaxConnectionsPerAddress = IsGiven(nameof(MaxConnectionPerAddress)) ? MaxConnectionPerAddress : now.MaxConnectionsPerAddress,
-        AcceptRate = IsGiven(nameof(AcceptRate)) ? AcceptRate : now.AcceptRate,
-        Dispatch = IsGiven(nameof(Dispatch)) ? (Engine.DispatchMode)Dispatch : now.Dispatch,
-        IdleTimeout = IsGiven(nameof(IdleTimeout)) ? IdleTimeout : now.IdleTimeout,
-        HandshakeTimeout = IsGiven(nameof(HandshakeTimeout)) ? HandshakeTimeout : now.HandshakeTimeout,
-        LingerTimeout = IsGiven(nameof(LingerTimeout)) ? LingerTimeout : now.LingerTimeout,
-        WriteTimeout = IsGiven(nameof(WriteTimeout)) ? WriteTimeout : now.WriteTimeout,
-        HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : now.HighWaterMark,
-    };
 
     private IEnumerable<string> Given() =>
         MyInvocation.BoundParameters.Keys.Where(name => !Others.Contains(name) && !CommonParameters.Contains(name));

@@ -288,7 +288,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     private Engine.ServerOptions Options(string name, string? path, HandlerSource handler)
     {
         Engine.ServerOptions defaults = new() { HandlerFactory = handler.Factory };
-        Engine.ServerOptions options = defaults with
+        Engine.ServerOptions options = LiveOptions.Apply(defaults, MyInvocation.BoundParameters) with
         {
             Name = name,
             Addresses = Addresses(),
@@ -296,20 +296,9 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             UnixMode = IsGiven(nameof(UnixMode)) ? UnixMode : null,
             DualMode = DualMode,
             Port = Port,
-            WorkerCount = IsGiven(nameof(WorkerCount)) ? WorkerCount : defaults.WorkerCount,
             Backlog = IsGiven(nameof(Backlog)) ? Backlog : defaults.Backlog,
-            MaxConnections = IsGiven(nameof(MaxConnection)) ? MaxConnection : defaults.MaxConnections,
-            MaxConnectionsPerAddress =
-                IsGiven(nameof(MaxConnectionPerAddress)) ? MaxConnectionPerAddress : defaults.MaxConnectionsPerAddress,
-            AcceptRate = IsGiven(nameof(AcceptRate)) ? AcceptRate : defaults.AcceptRate,
-            Dispatch = IsGiven(nameof(Dispatch)) ? (Engine.DispatchMode)Dispatch : defaults.Dispatch,
-            IdleTimeout = IsGiven(nameof(IdleTimeout)) ? IdleTimeout : defaults.IdleTimeout,
-            HandshakeTimeout = IsGiven(nameof(HandshakeTimeout)) ? HandshakeTimeout : defaults.HandshakeTimeout,
-            LingerTimeout = IsGiven(nameof(LingerTimeout)) ? LingerTimeout : defaults.LingerTimeout,
-            WriteTimeout = IsGiven(nameof(WriteTimeout)) ? WriteTimeout : defaults.WriteTimeout,
             KeepAliveTime = IsGiven(nameof(KeepAlive)) ? KeepAlive : defaults.KeepAliveTime,
             UserTimeout = IsGiven(nameof(UserTimeout)) ? UserTimeout : defaults.UserTimeout,
-            HighWaterMark = IsGiven(nameof(HighWaterMark)) ? HighWaterMark : defaults.HighWaterMark,
             NoDelay = NoDelay,
             Framing = handler.Code?.Framing ?? defaults.Framing,
             MaxMessage = IsGiven(nameof(MaxMessage)) ? MaxMessage : defaults.MaxMessage,

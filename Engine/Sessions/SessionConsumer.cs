@@ -68,7 +68,6 @@ public sealed class SessionConsumer
             }
 
             Volatile.Write(ref _began, now);
-
             message = _next!;
             session = Session!;
             _next = message.Next;

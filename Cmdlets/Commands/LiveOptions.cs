@@ -1,0 +1,25 @@
+namespace C10kServer.Commands;
+
+/// <summary>The options that a server is started with and that can be changed while it runs, as the parameters of two cmdlets.</summary>
+internal static class LiveOptions
+{
+    /// <summary>The options with those that were given as parameters; the others stay as they are.</summary>
+    internal static Engine.ServerOptions Apply(Engine.ServerOptions options, IReadOnlyDictionary<string, object> given)
+    {
+        return options with
+        {
+            WorkerCount = Given(nameof(SetC10kServerCommand.WorkerCount), options.WorkerCount),
+            MaxConnections = Given(nameof(SetC10kServerCommand.MaxConnection), options.MaxConnections),
+            MaxConnectionsPerAddress = Given(nameof(SetC10kServerCommand.MaxConnectionPerAddress), options.MaxConnectionsPerAddress),
+            AcceptRate = Given(nameof(SetC10kServerCommand.AcceptRate), options.AcceptRate),
+            Dispatch = (Engine.DispatchMode)Given(nameof(SetC10kServerCommand.Dispatch), (DispatchMode)options.Dispatch),
+            IdleTimeout = Given(nameof(SetC10kServerCommand.IdleTimeout), options.IdleTimeout),
+            HandshakeTimeout = Given(nameof(SetC10kServerCommand.HandshakeTimeout), options.HandshakeTimeout),
+            LingerTimeout = Given(nameof(SetC10kServerCommand.LingerTimeout), options.LingerTimeout),
+            WriteTimeout = Given(nameof(SetC10kServerCommand.WriteTimeout), options.WriteTimeout),
+            HighWaterMark = Given(nameof(SetC10kServerCommand.HighWaterMark), options.HighWaterMark),
+        };
+
+        T Given<T>(string parameter, T now) => given.TryGetValue(parameter, out object? value) ? (T)value : now;
+    }
+}
