@@ -1,0 +1,34 @@
+using System.Text;
+
+namespace C10kServer.Benchmark;
+
+/// <summary>The results as Markdown. What is added is printed at once.</summary>
+internal sealed class Report
+{
+    private readonly StringBuilder _text = new();
+
+    internal void Heading(int level, string text) => Add($"{new string('#', level)} {text}");
+
+    internal void Paragraph(string text) => Add(text);
+
+    /// <summary>A table whose first column is text and whose others are figures.</summary>
+    internal void Table(IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<string>> rows)
+    {
+        string[][] cells = [[.. columns], .. rows.Select(static row => row.ToArray())];
+        int[] widths = [.. columns.Select((_, i) => cells.Max(row => row[i].Length))];
+        string[] rule = [.. widths.Select(static (width, i) => i == 0 ? new string('-', width) : new string('-', Math.Max(1, width - 1)) + ":")];
+        Add(string.Join('\n', cells.Take(1).Append(rule).Concat(cells.Skip(1)).Select(row =>
+            $"| {string.Join(" | ", row.Select((cell, i) => i == 0 ? cell.PadRight(widths[i]) : cell.PadLeft(widths[i])))} |")));
+    }
+
+    internal void Save(string path) => File.WriteAllText(path, _text.ToString().TrimEnd() + "\n");
+
+    /// <summary>Says on standard error what is being done.</summary>
+    internal static void Progress(string text) => Console.Error.WriteLine(text);
+
+    private void Add(string block)
+    {
+        _text.Append(block).Append("\n\n");
+        Console.WriteLine(block + "\n");
+    }
+}
