@@ -59,7 +59,7 @@ internal static class CmdletTimings
     }
 
     /// <summary>A fresh shell for one command; what surrounds it is timed too.</summary>
-    private static bool Time(string command, int times, Dictionary<string, List<double>> first, Dictionary<string, List<double>> later)
+    private static void Time(string command, int times, Dictionary<string, List<double>> first, Dictionary<string, List<double>> later)
     {
         using var shell = new Shell(withModule: false);
         first[Import].Add(Milliseconds(shell, $"Import-Module '{Programs.RepositoryRoot}C10kServer.psd1'"));
@@ -89,8 +89,6 @@ internal static class CmdletTimings
             later[Start].Add(Milliseconds(shell, "$server = Start-C10kServer -Workers 2"));
             (i == 0 ? first : later)[Stop].Add(Milliseconds(shell, "Stop-C10kServer $server"));
         }
-
-        return true;
     }
 
     /// <summary>Timed in the shell, without the way to it and back.</summary>

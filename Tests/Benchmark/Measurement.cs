@@ -83,7 +83,8 @@ internal sealed record Measurement(
         return idle;
     }
 
-    private static void WaitFor(LoadGenerator load, LoadPhase phase)
+    /// <summary>Waits until a load has come so far.</summary>
+    internal static void WaitFor(LoadGenerator load, LoadPhase phase)
     {
         var waited = Stopwatch.StartNew();
         while (load.Progress.Phase < phase)

@@ -25,6 +25,13 @@ internal static class Processors
     /// <summary>Likewise on all processors.</summary>
     internal static T OnAll<T>(Func<T> action) => On(Allowed, action);
 
+    /// <summary>Likewise, where nothing comes of it.</summary>
+    internal static void OnAll(Action action) => On(Allowed, () =>
+    {
+        action();
+        return 0;
+    });
+
     private static T On<T>(ReadOnlySpan<ulong> set, Func<T> action)
     {
         ulong[] before = Libc.GetAffinity();

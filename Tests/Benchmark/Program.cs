@@ -10,7 +10,7 @@ CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
     ("load", LoadTables.Add),
     ("memory", MemoryCost.Add),
     ("calls", SystemCalls.Add),
-    ("gc", Collections.Add),
+    ("gc", Garbage.Add),
     ("script", ScriptRates.Add),
     ("cmdlets", CmdletTimings.Add),
 ];

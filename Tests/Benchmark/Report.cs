@@ -14,7 +14,7 @@ internal sealed class Report
     /// <summary>A table whose first column is text and whose others are figures.</summary>
     internal void Table(IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<string>> rows)
     {
-        string[][] cells = [[.. columns], .. rows.Select(static row => row.ToArray())];
+        string[][] cells = [.. rows.Prepend(columns).Select(static row => row.Select(static cell => cell.Replace("|", "\\|", StringComparison.Ordinal)).ToArray())];
         int[] widths = [.. columns.Select((_, i) => cells.Max(row => row[i].Length))];
         string[] rule = [.. widths.Select(static (width, i) => i == 0 ? new string('-', width) : new string('-', Math.Max(1, width - 1)) + ":")];
         Add(string.Join('\n', cells.Take(1).Append(rule).Concat(cells.Skip(1)).Select(row =>

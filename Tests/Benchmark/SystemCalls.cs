@@ -7,9 +7,10 @@ namespace C10kServer.Benchmark;
 /// <summary>The system calls that a request costs.</summary>
 internal static class SystemCalls
 {
-    private const string ThreadCount = "attached with";
+    private const string Attached = "attached";
 
-    private static readonly string[] OfARequest = ["epoll_wait", "recvfrom", "sendto"];
+    // What the C library makes of recv and send. A wait that was interrupted, as strace does when it begins, goes on as a restart_syscall.
+    private static readonly string[] OfARequest = ["epoll_wait", "epoll_pwait", "restart_syscall", "recvfrom", "sendto"];
 
     internal static void Add(BenchmarkOptions options, Report report)
     {
@@ -23,26 +24,37 @@ internal static class SystemCalls
         using ServerProcess server = options.Start(options.Module);
         _ = Measurement.Take(server, Case.Named(Case.Hundred), TimeSpan.FromSeconds(options.Quick ? 0.2 : 1.5));
         double waits = WaitsAtFullSpeed(server, options);
-        if (Count(server, options.Quick ? TimeSpan.FromSeconds(1) : TimeSpan.FromSeconds(5)) is not var (calls, requests))
+        TimeSpan time = TimeSpan.FromSeconds(options.Quick ? 1 : 5);
+        string worker = server.Shell!.Ask("$server.Workers[0].ThreadId");
+        if (Count(server, time, "-f", "-p", $"{server.Process.Id}") is not (var all, var requests)
+            || Count(server, time, "-p", worker) is not (var mine, var itsRequests))
         {
             report.Paragraph("Left out: strace may not look at other processes here.");
             return;
         }
 
         report.Paragraph(
-            $"Of the module at 100 connections, one request in flight on each, all threads of the shell's process, by `strace -c -f -p` ({version.Split('\n')[0]}), " +
-            $"over {requests:N0} requests. Under strace the server is slower, so that a wait finds more requests ready than at full speed; there, by the workers' " +
-            $"own counters, it is {waits:0.000} waits a request.");
+            $"Of the module at 100 connections, one request in flight on each, by `strace -c` ({version.Split('\n')[0]}), {time.TotalSeconds} s each time: of all threads of " +
+            $"the shell's process (`-f`), over {requests:N0} requests, and of the worker alone, over {itsRequests:N0}. Under strace the server is slower, so that a " +
+            $"wait finds more requests ready than at full speed; there, by the worker's own counters, it is {waits:0.000} waits a request.");
         report.Table(
-            ["system call", "calls", "a request"],
-            calls.OrderByDescending(static call => call.Value).Select(call => new[] { call.Key, ((double)call.Value).Text(), ((double)call.Value / requests).Text("0.0000") }));
+            ["system call", "all threads", "a request", "the worker", "a request"],
+            all.Keys.Union(mine.Keys).OrderByDescending(call => all.GetValueOrDefault(call)).Select(call => new[]
+            {
+                call, Number(all, call), PerRequest(all, call, requests), Number(mine, call), PerRequest(mine, call, itsRequests),
+            }));
         report.Table(Target.Columns,
         [
-            new Target("Calls a request, under strace", 2.3, 2.1).Row((double)calls.Values.Sum() / requests),
-            new Target("Calls a request, at full speed", 2.3, 2.1).Row(2 + waits),
-            new Target("Calls a request other than epoll_wait, recv and send", 0, double.NaN, "0.0000")
-                .Row((double)calls.Where(static call => !OfARequest.Contains(call.Key)).Sum(static call => call.Value) / requests),
+            new Target("Calls of all threads for a request, under strace", 2.3, 2.1).Row((double)all.Values.Sum() / requests),
+            new Target("Calls of the worker for a request, at full speed", 2.3, 2.1).Row(2 + waits),
+            new Target("Calls of the worker other than epoll_wait, recv and send", 0, double.NaN, "0")
+                .Row(mine.Where(static call => !OfARequest.Contains(call.Key)).Sum(static call => call.Value)),
         ]);
+
+        static string Number(IReadOnlyDictionary<string, long> calls, string call) => ((double)calls.GetValueOrDefault(call)).Text();
+
+        static string PerRequest(IReadOnlyDictionary<string, long> calls, string call, long requests) =>
+            ((double)calls.GetValueOrDefault(call) / requests).Text("0.0000");
     }
 
     private static double WaitsAtFullSpeed(ServerProcess server, BenchmarkOptions options)
@@ -57,18 +69,19 @@ internal static class SystemCalls
     }
 
     /// <summary>Counts while a load runs. Null where that is not allowed.</summary>
-    private static (IReadOnlyDictionary<string, long> Calls, long Requests)? Count(ServerProcess server, TimeSpan time)
+    private static (IReadOnlyDictionary<string, long> Calls, long Requests)? Count(ServerProcess server, TimeSpan time, params string[] whom)
     {
         using var load = new LoadGenerator(new LoadOptions { Target = server.EndPoint, Duration = TimeSpan.FromHours(1) });
         load.Start();
-        using var strace = Process.Start(new ProcessStartInfo("strace", ["-c", "-f", "-U", "calls,name", "-p", $"{server.Process.Id}"])
+        Measurement.WaitFor(load, LoadPhase.Sending);
+        using var strace = Process.Start(new ProcessStartInfo("strace", ["-c", "-U", "calls,name", .. whom])
         {
             RedirectStandardError = true,
         })!;
 
         // It says on the first line what it has attached to, and its table at the end.
         string? first = strace.StandardError.ReadLine();
-        if (first?.Contains(ThreadCount, StringComparison.Ordinal) != true)
+        if (first?.Contains(Attached, StringComparison.Ordinal) != true)
         {
             strace.WaitForExit();
             return null;

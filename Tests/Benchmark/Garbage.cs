@@ -4,7 +4,7 @@ using C10kServer.Engine.Load;
 namespace C10kServer.Benchmark;
 
 /// <summary>What the module's process allocates and collects while it echoes.</summary>
-internal static class Collections
+internal static class Garbage
 {
     private const string Question =
         "'{0} {1} {2} {3}' -f [GC]::CollectionCount(0), [GC]::CollectionCount(1), [GC]::CollectionCount(2), [GC]::GetTotalAllocatedBytes($true)";
@@ -31,20 +31,21 @@ internal static class Collections
 
         using var load = new LoadGenerator(hundred.With(new LoadOptions { Target = server.EndPoint, Duration = time + TimeSpan.FromSeconds(30) }));
         load.Start();
-        Thread.Sleep(1000);
+        Measurement.WaitFor(load, LoadPhase.Sending);
+        Look(server);
         long[] before = Look(server);
         long requests = load.Progress.Requests;
         Thread.Sleep(time);
         requests = load.Progress.Requests - requests;
         long[] after = Look(server);
-        double bytes = after[3] - before[3] - answer;
+        double bytes = Math.Max(0, after[3] - before[3] - answer);
         report.Heading(2, "Garbage");
         report.Paragraph(
-            $"Of the module's process, shell included, at 100 connections in steady state. The memory that the question itself takes, {answer:N0} bytes, is left out.");
+            $"Of the module's process, shell included, at 100 connections in steady state. What the question takes, {answer:N0} bytes each time, give or take a few hundred, is left out.");
         report.Table(
             ["while", "seconds", "requests", "bytes allocated", "for a million requests", "collections (0, 1, 2)"],
             [
-                ["idle", idle.TotalSeconds.Text(), "0", ((double)(rested[3] - second[3] - answer)).Text(), "–", Count(second, rested)],
+                ["idle", idle.TotalSeconds.Text(), "0", Math.Max(0.0, rested[3] - second[3] - answer).Text(), "–", Count(second, rested)],
                 ["echoing", time.TotalSeconds.Text(), ((double)requests).Text(), bytes.Text(), (bytes / requests * 1e6).Text(), Count(before, after)],
             ]);
         report.Table(Target.Columns,
