@@ -6,8 +6,8 @@ BeforeAll {
     $report = [System.IO.Path]::GetTempFileName()
     $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
     $start.RedirectStandardOutput = $start.RedirectStandardError = $true
-    $words = 'exec', $program.Path, '--only', 'load', '--case', 'e100', '--quick', '--rounds', '1', '--seconds', '0.05', '--tries', '1', '--output', $report
-    foreach ($word in $words) { $start.ArgumentList.Add($word) }
+    $words = '--only', 'load', '--case', 'e100', '--quick', '--rounds', '1', '--seconds', '0.05', '--tries', '1', '--output', $report
+    foreach ($word in @('exec', $program.Path) + $words) { $start.ArgumentList.Add($word) }
     $process = [System.Diagnostics.Process]::Start($start)
     $output = $process.StandardOutput.ReadToEndAsync()
     $errors = $process.StandardError.ReadToEndAsync()

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 
@@ -6,7 +7,18 @@ namespace C10kServer.Benchmark;
 /// <summary>A process that the benchmark has started, and what the kernel knows of it. It is ended with this object.</summary>
 internal sealed class ChildProcess : IDisposable
 {
+    private static readonly ConcurrentDictionary<ChildProcess, bool> Running = [];
+
     private readonly Process _process;
+
+    // Also where the benchmark is interrupted, no server is left behind.
+    static ChildProcess() => AppDomain.CurrentDomain.ProcessExit += static (_, _) =>
+    {
+        foreach (ChildProcess process in Running.Keys)
+        {
+            process.Dispose();
+        }
+    };
 
     internal ChildProcess(IReadOnlyList<string> commandLine)
     {
@@ -16,6 +28,7 @@ internal sealed class ChildProcess : IDisposable
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
         })!;
+        Running[this] = true;
     }
 
     internal int Id => _process.Id;
@@ -33,8 +46,9 @@ internal sealed class ChildProcess : IDisposable
     {
         get
         {
-            string line = File.ReadLines($"/proc/{_process.Id}/smaps_rollup").First(static line => line.StartsWith("Rss:", StringComparison.Ordinal));
-            return 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+            string rss = File.ReadLines($"/proc/{_process.Id}/smaps_rollup")
+                .First(static line => line.StartsWith("Rss:", StringComparison.Ordinal));
+            return 1024 * long.Parse(rss.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
         }
     }
 
@@ -49,6 +63,11 @@ internal sealed class ChildProcess : IDisposable
 
     public void Dispose()
     {
+        if (!Running.TryRemove(this, out _))
+        {
+            return;
+        }
+
         if (!_process.HasExited)
         {
             _process.Kill();

@@ -7,7 +7,8 @@ namespace C10kServer.Benchmark;
 internal static class Garbage
 {
     private const string Question =
-        "'{0} {1} {2} {3}' -f [GC]::CollectionCount(0), [GC]::CollectionCount(1), [GC]::CollectionCount(2), [GC]::GetTotalAllocatedBytes($true)";
+        "'{0} {1} {2} {3}' -f " +
+        "[GC]::CollectionCount(0), [GC]::CollectionCount(1), [GC]::CollectionCount(2), [GC]::GetTotalAllocatedBytes($true)";
 
     internal static void Add(BenchmarkOptions options, Report report)
     {
@@ -29,7 +30,8 @@ internal static class Garbage
         Thread.Sleep(idle);
         long[] rested = Look(server);
 
-        using var load = new LoadGenerator(hundred.With(new LoadOptions { Target = server.EndPoint, Duration = time + TimeSpan.FromSeconds(30) }));
+        // It ends with the method.
+        using var load = new LoadGenerator(hundred.With(new LoadOptions { Target = server.EndPoint, Duration = TimeSpan.FromHours(1) }));
         load.Start();
         Measurement.WaitFor(load, LoadPhase.Sending);
         Look(server);
@@ -38,21 +40,27 @@ internal static class Garbage
         Thread.Sleep(time);
         requests = load.Progress.Requests - requests;
         long[] after = Look(server);
-        double bytes = Math.Max(0, after[3] - before[3] - answer);
+        double bytes = Allocated(before, after);
         report.Heading(2, "Garbage");
         report.Paragraph(
-            $"Of the module's process, shell included, at 100 connections in steady state. What the question takes, {answer:N0} bytes each time, give or take a few hundred, is left out.");
+            $"Of the module's process, shell included, at 100 connections in steady state. What the question takes, {answer:N0} bytes " +
+            "each time, give or take a few hundred, is left out.");
         report.Table(
             ["while", "seconds", "requests", "bytes allocated", "for a million requests", "collections (0, 1, 2)"],
             [
-                ["idle", idle.TotalSeconds.Text(), "0", Math.Max(0.0, rested[3] - second[3] - answer).Text(), "–", Count(second, rested)],
-                ["echoing", time.TotalSeconds.Text(), ((double)requests).Text(), bytes.Text(), (bytes / requests * 1e6).Text(), Count(before, after)],
+                ["idle", idle.TotalSeconds.Text(), "0", Allocated(second, rested).Text(), "–", Count(second, rested)],
+                [
+                    "echoing", time.TotalSeconds.Text(), ((double)requests).Text(), bytes.Text(), (bytes / requests * 1e6).Text(),
+                    Count(before, after),
+                ],
             ]);
         report.Table(Target.Columns,
         [
             new Target($"Collections in {time.TotalSeconds} s of echo", 0, 0, "0").Row(after[0] - before[0]),
             new Target("Bytes allocated a message", 0, 0, "0.000").Row(bytes / requests),
         ]);
+
+        double Allocated(long[] earlier, long[] later) => Math.Max(0, later[3] - earlier[3] - answer);
     }
 
     private static long[] Look(ServerProcess server) =>

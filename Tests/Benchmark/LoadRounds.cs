@@ -9,7 +9,8 @@ internal sealed class LoadRounds
     // The spinning is worth what a wake-up costs, some 50 us on a virtual machine.
     private const int BusyPollMicroseconds = 50;
 
-    private static readonly string BusyPollName = $"{Contestant.ModuleName} -BusyPoll {BusyPollMicroseconds}";
+    /// <summary>The module that spins before it blocks; it is there with <see cref="Case.One"/> alone.</summary>
+    internal static readonly string BusyPollName = $"{Contestant.ModuleName} -BusyPoll {BusyPollMicroseconds}";
 
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(1.5);
 
@@ -25,7 +26,8 @@ internal sealed class LoadRounds
         List<Contestant> contestants = [options.Module, Contestant.Socket, Contestant.Kestrel];
         if (options.Cases.Any(static what => what.Name == Case.One))
         {
-            contestants.Insert(1, Contestant.Module($"-Workers {options.Workers} -BusyPoll {BusyPollMicroseconds}", BusyPollName));
+            string spinning = $"-Workers {options.Workers} -BusyPoll {BusyPollMicroseconds}";
+            contestants.Insert(1, Contestant.Module(spinning, BusyPollName));
         }
 
         if (options.Reference is { } reference)
@@ -65,9 +67,12 @@ internal sealed class LoadRounds
         Ratio((what, server), (what, baseline), figure);
 
     internal double Ratio((string Case, string Server) one, (string Case, string Server) other, Func<Measurement, double> figure) =>
-        _rounds.Where(round => round.ContainsKey(one) && round.ContainsKey(other)).Select(round => figure(round[one]) / figure(round[other])).Median();
+        _rounds.Where(round => round.ContainsKey(one) && round.ContainsKey(other))
+            .Select(round => figure(round[one]) / figure(round[other]))
+            .Median();
 
-    private static Dictionary<(string Case, string Server), Measurement> Round(List<ServerProcess> servers, BenchmarkOptions options, string name)
+    private static Dictionary<(string Case, string Server), Measurement> Round(
+        List<ServerProcess> servers, BenchmarkOptions options, string name)
     {
         var round = new Dictionary<(string Case, string Server), Measurement>();
         foreach (Case what in options.Cases)
@@ -79,8 +84,9 @@ internal sealed class LoadRounds
                 round[(what.Name, server.Name)] = Measurement.Take(server, what, options);
             }
 
-            Report.Progress($"{name}, {what.Name}: " + string.Join(", ", servers.Where(order.Contains).Select(server =>
-                $"{server.Name} {round[(what.Name, server.Name)].Rate.Text()}/s {round[(what.Name, server.Name)].Cpu.Text("0.00")} us")));
+            IEnumerable<string> figures = order.Select(static server => server.Name).Order().Select(server =>
+                $"{server} {round[(what.Name, server)].Rate.Text()}/s {round[(what.Name, server)].Cpu.Text("0.00")} us");
+            Report.Progress($"{name}, {what.Name}: {string.Join(", ", figures)}");
         }
 
         return round;

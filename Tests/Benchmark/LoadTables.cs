@@ -4,20 +4,27 @@ namespace C10kServer.Benchmark;
 internal static class LoadTables
 {
     private static readonly string[] Columns =
-        ["server", "per s", "ratio", "CPU us", "ratio", "p50 us", "ratio", "p99 us", "ratio", "p99.9 us", "ratio", "server busy", "load busy", "errors"];
+    [
+        "server", "per s", "ratio", "CPU us", "ratio", "p50 us", "ratio", "p99 us", "ratio", "p99.9 us", "ratio", "server busy",
+        "load busy", "errors",
+    ];
 
-    private static readonly string[] Closed = ["e100", "e1k", "e10k", "mix", "p16", "big"];
+    // Those in which as many requests are in flight all the time.
+    private static readonly string[] Closed = [Case.Hundred, Case.Thousand, Case.TenThousand, Case.Mix, Case.Pipelined, Case.Big];
+
+    private static readonly string[] Busy = [Case.Hundred, Case.Pipelined];
 
     internal static void Add(BenchmarkOptions options, Report report)
     {
         LoadRounds rounds = LoadRounds.Run(options);
         report.Heading(2, "Load");
         report.Paragraph(
-            $"Medians of {options.Rounds} rounds of {options.Duration.TotalSeconds} s. All servers run at the same time and one is under load; a round measures " +
-            "a case on all of them right after one another, in a new order each time, after a round that does not count. Ratios are medians of the ratios " +
-            $"to the first line within a round. {Placement(options)} Messages of 64 bytes, and every byte that comes back is verified. CPU is the " +
-            "server's processor time for a request, all its threads together, as the scheduler counts it. A measurement during which others took more than " +
-            $"{100 * options.Noise:0} % of the machine is taken again, {options.Tries} times at most; the quietest counts.");
+            $"Medians of {options.Rounds} rounds of {options.Duration.TotalSeconds} s, after one that does not count. All servers run " +
+            "at the same time and one is under load; a round measures a case on all of them right after one another, in a new order " +
+            $"each time. Ratios are medians of the ratios to the first line within a round. {Placement(options)} Messages have 64 " +
+            "bytes, and every byte that comes back is verified. CPU is the server's processor time for a request, all its threads " +
+            $"together, as the scheduler counts it. A measurement during which others took more than {100 * options.Noise:0} % of the " +
+            $"machine is taken again, {options.Tries} times in all at most; the quietest counts.");
         foreach (Case what in options.Cases)
         {
             report.Heading(3, $"{what.Title} (`{what.Name}`)");
@@ -27,7 +34,9 @@ internal static class LoadTables
             int disturbed = noise.Count(value => value > options.Noise);
             if (disturbed > 0)
             {
-                report.Paragraph($"Others disturbed {disturbed} of these {noise.Length} measurements to the last try (all: {100 * noise.Median():0.0} % at the median).");
+                report.Paragraph(
+                    $"Others disturbed {disturbed} of these {noise.Length} measurements to the last try; they took " +
+                    $"{100 * noise.Median():0.0} % of the machine at the median.");
             }
         }
 
@@ -61,31 +70,33 @@ internal static class LoadTables
         {
             foreach (string what in Closed.Where(Measured))
             {
-                yield return new Target($"`{what}`: rate, to the reference", 0.95, 1, AtLeast: true).Row(ToReference(what, static m => m.Rate));
-                yield return new Target($"`{what}`: CPU for a request, to the reference", 1.05, 1).Row(ToReference(what, static m => m.Cpu));
+                yield return new Target($"`{what}`: rate, to the reference", 0.95, 1, AtLeast: true)
+                    .Row(ToReference(what, static m => m.Rate));
+                yield return new Target($"`{what}`: CPU for a request, to the reference", 1.05, 1)
+                    .Row(ToReference(what, static m => m.Cpu));
             }
 
             if (Measured(Case.Churn))
             {
-                yield return new Target("`churn`: CPU for a connection, to the reference", 1, 0.85).Row(ToReference(Case.Churn, static m => m.Cpu));
+                yield return new Target("`churn`: CPU for a connection, to the reference", 1, 0.85)
+                    .Row(ToReference(Case.Churn, static m => m.Cpu));
             }
 
             if (Measured(Case.One))
             {
-                string spinning = rounds.Servers.First(static server => server.Contains("-BusyPoll", StringComparison.Ordinal));
                 yield return new Target("`e1`: p50, to the reference", 1, 1).Row(ToReference(Case.One, static m => m.P50));
                 yield return new Target("`e1`: p50 with -BusyPoll, to the reference", 1, 0.45)
-                    .Row(rounds.Ratio(Case.One, spinning, Contestant.ReferenceName, static m => m.P50));
+                    .Row(rounds.Ratio(Case.One, LoadRounds.BusyPollName, Contestant.ReferenceName, static m => m.P50));
             }
 
-            foreach (string what in new[] { Case.Hundred, Case.Pipelined }.Where(Measured))
+            foreach (string what in Busy.Where(Measured))
             {
                 yield return new Target($"`{what}`: p99, to the reference", 1.2, 1).Row(ToReference(what, static m => m.P99));
                 yield return new Target($"`{what}`: p99.9, to the reference", 1.5, 1.2).Row(ToReference(what, static m => m.P999));
             }
         }
 
-        foreach (string what in new[] { Case.Hundred, Case.Pipelined }.Where(Measured))
+        foreach (string what in Busy.Where(Measured))
         {
             foreach (string other in new[] { Contestant.SocketName, Contestant.KestrelName })
             {

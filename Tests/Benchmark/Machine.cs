@@ -14,8 +14,9 @@ internal static class Machine
 
         // Debug has the engine's assertions in it.
         string build = shell.Ask(
-            "$s = Start-C10kServer; [Diagnostics.FileVersionInfo]::GetVersionInfo($s.GetType().Assembly.Location).ProductVersion + ', ' + " +
-            "$s.GetType().Assembly.GetCustomAttributes([Reflection.AssemblyConfigurationAttribute], $false)[0].Configuration; $s.Dispose()");
+            "$assembly = [C10kServer.Server].Assembly; $assembly.GetCustomAttributes([Reflection.AssemblyConfigurationAttribute], " +
+            "$false)[0].Configuration + ' build of ' + " +
+            "[Diagnostics.FileVersionInfo]::GetVersionInfo($assembly.Location).ProductVersion");
         (string What, string Value)[] facts =
         [
             ("Date", DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture)),
@@ -25,7 +26,7 @@ internal static class Machine
             ("System", Value("/etc/os-release", "PRETTY_NAME").Trim('"')),
             (".NET", Environment.Version.ToString()),
             ("PowerShell", $"{powerShell}, in Tests/Host"),
-            ("Module", $"{module} ({build})"),
+            ("Module", $"{module}, {build}"),
             ("Compiler of the reference", options.Reference?.Compiler ?? "none, so there is no reference to compare with"),
         ];
         report.Paragraph(string.Join('\n', facts.Select(static fact => $"- {fact.What}: {fact.Value}")));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using C10kServer.Benchmark;
 using C10kServer.Benchmark.Servers;
 
@@ -33,8 +34,15 @@ Option<string?> reference = new("--reference")
 {
     Description = "A program to compare with instead of Reference/epoll_echo.c, run as: PROGRAM -p PORT -w WORKERS.",
 };
-Option<int> workers = new("--workers") { Description = "The worker threads of the module and of the reference.", DefaultValueFactory = _ => 1 };
-Option<bool> unpinned = new("--unpinned") { Description = "Leaves it to the kernel what runs where. Else servers have one processor, the load another." };
+Option<int> workers = new("--workers")
+{
+    Description = "The worker threads of the module and of the reference.",
+    DefaultValueFactory = _ => 1,
+};
+Option<bool> unpinned = new("--unpinned")
+{
+    Description = "Leaves it to the kernel what runs where. Without it servers have one processor, the load another.",
+};
 Option<double> noise = new("--noise")
 {
     Description = "The share of the machine that others may take before a measurement is taken again.",
@@ -42,7 +50,10 @@ Option<double> noise = new("--noise")
 };
 Option<int> tries = new("--tries") { Description = "How often a measurement is taken at most.", DefaultValueFactory = _ => 4 };
 Option<bool> quick = new("--quick") { Description = "Less of everything: whether it works, not what the figures are." };
-Option<FileInfo?> output = new("--output") { Description = "Where the report goes. A complete run goes to Tests/Benchmark/RESULTS.md without it." };
+Option<FileInfo?> output = new("--output")
+{
+    Description = "Where the report goes; without it a complete run goes to Tests/Benchmark/RESULTS.md, and any other is printed alone.",
+};
 Argument<int> port = new("port");
 var socket = new Command("serve-socket", "The server over SocketAsyncEventArgs.") { port };
 socket.SetAction((parsed, _) => SocketServer.RunAsync(parsed.GetValue(port)));
@@ -74,6 +85,9 @@ root.SetAction(parsed =>
         Processors.PinLoad();
     }
 
+    // The end of the process takes its children along; these signals by themselves end it without that.
+    using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End);
+    using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
     var report = new Report();
     report.Heading(1, "Results");
     report.Paragraph($"Of `dotnet run -c Release --project Tests/Benchmark{(args.Length > 0 ? $" -- {string.Join(' ', args)}" : "")}`.");
@@ -85,7 +99,8 @@ root.SetAction(parsed =>
     }
 
     bool complete = wanted.Length == parts.Length && names.Length == Case.All.Count && !isQuick;
-    string? path = parsed.GetValue(output)?.FullName ?? (complete ? Path.Combine(Programs.RepositoryRoot, "Tests/Benchmark/RESULTS.md") : null);
+    string? path = parsed.GetValue(output)?.FullName
+        ?? (complete ? Path.Combine(Programs.RepositoryRoot, "Tests/Benchmark/RESULTS.md") : null);
     if (path is not null)
     {
         report.Save(path);
@@ -93,3 +108,9 @@ root.SetAction(parsed =>
     }
 });
 return root.Parse(args).Invoke();
+
+static void End(PosixSignalContext context)
+{
+    context.Cancel = true;
+    Environment.Exit(1);
+}

@@ -7,7 +7,8 @@ internal sealed class Shell : IDisposable
 
     // Each line is compiled by itself, as at a prompt, and its output is formatted as there.
     private const string Loop =
-        "while ($null -ne ($line = [Console]::In.ReadLine())) { . ([scriptblock]::Create($line)) | Out-Default; [Console]::Out.WriteLine('" + End + "') }";
+        "while ($null -ne ($line = [Console]::In.ReadLine())) { " +
+        $". ([scriptblock]::Create($line)) | Out-Default; [Console]::Out.WriteLine('{End}') }}";
 
     /// <param name="withModule">The module is imported before the first line.</param>
     internal Shell(bool withModule = true)

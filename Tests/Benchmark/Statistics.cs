@@ -16,4 +16,16 @@ internal static class Statistics
         double.IsFinite(value) ? value.ToString(format, CultureInfo.InvariantCulture) : "–";
 
     internal static string Milliseconds(this double value) => value.Text(value < 9.95 ? "0.0" : "N0");
+
+    /// <summary>One more figure of what may have some already.</summary>
+    internal static void Add<TKey, TValue>(this Dictionary<TKey, List<TValue>> figures, TKey key, TValue figure)
+        where TKey : notnull
+    {
+        if (!figures.TryGetValue(key, out List<TValue>? list))
+        {
+            figures[key] = list = [];
+        }
+
+        list.Add(figure);
+    }
 }

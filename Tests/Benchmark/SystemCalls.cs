@@ -9,7 +9,8 @@ internal static class SystemCalls
 {
     private const string Attached = "attached";
 
-    // What the C library makes of recv and send. A wait that was interrupted, as strace does when it begins, goes on as a restart_syscall.
+    // What the C library makes of recv and send. A wait that was interrupted, as strace does at its beginning, goes on as a
+    // restart_syscall.
     private static readonly string[] OfARequest = ["epoll_wait", "epoll_pwait", "restart_syscall", "recvfrom", "sendto"];
 
     internal static void Add(BenchmarkOptions options, Report report)
@@ -34,9 +35,10 @@ internal static class SystemCalls
         }
 
         report.Paragraph(
-            $"Of the module at 100 connections, one request in flight on each, by `strace -c` ({version.Split('\n')[0]}), {time.TotalSeconds} s each time: of all threads of " +
-            $"the shell's process (`-f`), over {requests:N0} requests, and of the worker alone, over {itsRequests:N0}. Under strace the server is slower, so that a " +
-            $"wait finds more requests ready than at full speed; there, by the worker's own counters, it is {waits:0.000} waits a request.");
+            $"Of the module at 100 connections, one request in flight on each, by `strace -c` ({version.Split('\n')[0]}), " +
+            $"{time.TotalSeconds} s each time: of all threads of the shell's process (`-f`), over {requests:N0} requests, and of the " +
+            $"worker alone, over {itsRequests:N0}. Under strace the server is slower, so that a wait finds more requests ready than at " +
+            $"full speed; there, by the worker's own counters, it is {waits:0.000} waits a request.");
         report.Table(
             ["system call", "all threads", "a request", "the worker", "a request"],
             all.Keys.Union(mine.Keys).OrderByDescending(call => all.GetValueOrDefault(call)).Select(call => new[]
@@ -65,11 +67,13 @@ internal static class SystemCalls
         double[] after = Read();
         return (after[0] - before[0]) / (after[1] - before[1]);
 
-        double[] Read() => [.. server.Shell!.Ask(Counters).Split(' ').Select(static number => double.Parse(number, CultureInfo.InvariantCulture))];
+        double[] Read() =>
+            [.. server.Shell!.Ask(Counters).Split(' ').Select(static number => double.Parse(number, CultureInfo.InvariantCulture))];
     }
 
     /// <summary>Counts while a load runs. Null where that is not allowed.</summary>
-    private static (IReadOnlyDictionary<string, long> Calls, long Requests)? Count(ServerProcess server, TimeSpan time, params string[] whom)
+    private static (IReadOnlyDictionary<string, long> Calls, long Requests)? Count(
+        ServerProcess server, TimeSpan time, params string[] whom)
     {
         using var load = new LoadGenerator(new LoadOptions { Target = server.EndPoint, Duration = TimeSpan.FromHours(1) });
         load.Start();

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace C10kServer.Benchmark;
 
 /// <summary>What a figure is to be.</summary>
@@ -13,10 +15,13 @@ internal sealed record Target(string What, double Must, double Aim, string Forma
     /// <summary>A row of a table of targets. A figure is judged as it is written.</summary>
     internal string[] Row(double measured)
     {
-        double shown = double.IsFinite(measured) ? double.Parse(measured.Text(Format), System.Globalization.CultureInfo.InvariantCulture) : measured;
-        string verdict = !double.IsFinite(measured) ? "not measured" : Reaches(shown, Aim) ? "met, and the aim" : Reaches(shown, Must) ? "met" : "**missed**";
+        string shown = measured.Text(Format);
+        string verdict = !double.TryParse(shown, CultureInfo.InvariantCulture, out double value) ? "not measured"
+            : Reaches(value, Aim) ? "met, and the aim"
+            : Reaches(value, Must) ? "met"
+            : "**missed**";
         string sign = AtLeast ? "≥" : "≤";
-        return [What, $"{sign} {Must.Text(Format)}", double.IsNaN(Aim) ? "" : $"{sign} {Aim.Text(Format)}", measured.Text(Format), verdict];
+        return [What, $"{sign} {Must.Text(Format)}", double.IsNaN(Aim) ? "" : $"{sign} {Aim.Text(Format)}", shown, verdict];
     }
 
     private bool Reaches(double measured, double bound) => AtLeast ? measured >= bound : measured <= bound;
