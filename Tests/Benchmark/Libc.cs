@@ -6,7 +6,11 @@ namespace C10kServer.Benchmark;
 /// <summary>What the benchmark asks of the kernel and .NET does not offer.</summary>
 internal static partial class Libc
 {
+    /// <summary>SIGINT.</summary>
     internal const int Interrupt = 2;
+
+    /// <summary>ESRCH.</summary>
+    internal const int NoSuchThread = 3;
 
     // Room for 1024 processors, as cpu_set_t has.
     private const int CpuSetWords = 16;

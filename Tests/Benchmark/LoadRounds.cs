@@ -81,12 +81,15 @@ internal sealed class LoadRounds
             Random.Shared.Shuffle(order);
             foreach (ServerProcess server in order)
             {
-                round[(what.Name, server.Name)] = Measurement.Take(server, what, options);
+                Measurement measurement = Measurement.Take(server, what, options);
+                Report.Progress(
+                    $"{name}, {what.Name}: {server.Name} {measurement.Rate.Text()}/s {measurement.Cpu.Text("0.00")} us, " +
+                    $"others {measurement.Noise.Text("0 %")}");
+                if (double.IsFinite(measurement.Noise))
+                {
+                    round[(what.Name, server.Name)] = measurement;
+                }
             }
-
-            IEnumerable<string> figures = order.Select(static server => server.Name).Order().Select(server =>
-                $"{server} {round[(what.Name, server)].Rate.Text()}/s {round[(what.Name, server)].Cpu.Text("0.00")} us");
-            Report.Progress($"{name}, {what.Name}: {string.Join(", ", figures)}");
         }
 
         return round;

@@ -9,7 +9,9 @@ namespace C10kServer.Benchmark;
 /// <param name="P50">A latency in microseconds, as the next two.</param>
 /// <param name="ServerBusy">The share of a processor that the server took, all its threads together.</param>
 /// <param name="LoadBusy">Likewise the load.</param>
-/// <param name="Noise">The share of the machine that went to others.</param>
+/// <param name="Noise">
+/// The share of the machine that went to others; infinite where they left so little that there is nothing to say about the server.
+/// </param>
 /// <param name="Errors">Connections that failed.</param>
 internal sealed record Measurement(
     double Rate, double Cpu, double P50, double P99, double P999, double ServerBusy, double LoadBusy, double Noise, long Errors)
@@ -58,12 +60,13 @@ internal sealed record Measurement(
         TimeSpan time = Stopwatch.GetElapsedTime(begun);
         serverCpu = server.Process.CpuTime - serverCpu;
         loadCpu = Libc.CpuTime(Environment.ProcessId) - loadCpu;
-        double noise = load.Progress.Phase == LoadPhase.Sending ? Activity.Look().NoiseSince(before, serverCpu + loadCpu) : 1;
+        bool isWhole = load.Progress.Phase == LoadPhase.Sending && requests > 0;
+        double noise = isWhole ? Activity.Look().NoiseSince(before, serverCpu + loadCpu) : double.PositiveInfinity;
         load.Wait(Timeout.InfiniteTimeSpan);
         LoadReport report = load.Report!;
         return new Measurement(
             requests / time.TotalSeconds,
-            serverCpu.TotalMicroseconds / Math.Max(1, requests),
+            serverCpu.TotalMicroseconds / requests,
             report.Latency.Quantile(0.5).TotalMicroseconds,
             report.Latency.Quantile(0.99).TotalMicroseconds,
             report.Latency.Quantile(0.999).TotalMicroseconds,

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Globalization;
 
 namespace C10kServer.Benchmark;
@@ -15,7 +16,14 @@ internal static class Processors
     {
         foreach (string thread in Directory.EnumerateDirectories("/proc/self/task"))
         {
-            Libc.SetAffinity(int.Parse(Path.GetFileName(thread), CultureInfo.InvariantCulture), One(1));
+            try
+            {
+                Libc.SetAffinity(int.Parse(Path.GetFileName(thread), CultureInfo.InvariantCulture), One(1));
+            }
+            catch (Win32Exception e) when (e.NativeErrorCode == Libc.NoSuchThread)
+            {
+                // It has ended since it was listed.
+            }
         }
     }
 
