@@ -1,5 +1,8 @@
 # That the benchmark works, not what it measures: its smallest run.
 
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
+
 BeforeAll {
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
     $program = Find-TestProgram -Folder "$PSScriptRoot/Benchmark" -Name C10kServer.Benchmark

@@ -16,8 +16,10 @@ namespace C10kServer.Benchmark;
 internal sealed record Measurement(
     double Rate, double Cpu, double P50, double P99, double P999, double ServerBusy, double LoadBusy, double Noise, long Errors)
 {
-    // The first answers have the start of all connections at once in them.
+    // The start of all connections at once is over by then, and so are those that the server had still to accept when the last one was
+    // connected: the kernel keeps thousands of them.
     private static readonly TimeSpan LeadIn = TimeSpan.FromMilliseconds(150);
+    private static readonly TimeSpan LeadInForEach = TimeSpan.FromMicroseconds(30);
 
     // The load is still going on when the window ends, also where this thread wakes up late.
     private static readonly TimeSpan LeadOut = TimeSpan.FromMilliseconds(50);
@@ -45,11 +47,12 @@ internal sealed record Measurement(
     internal static Measurement Take(ServerProcess server, Case what, TimeSpan duration)
     {
         using LoadGenerator? idle = what.Idle > 0 ? Hold(server, what.Idle) : null;
-        using var load = new LoadGenerator(
-            what.With(new LoadOptions { Target = server.EndPoint, Duration = LeadIn + duration + LeadOut }));
+        LoadOptions options = what.With(new LoadOptions { Target = server.EndPoint });
+        TimeSpan leadIn = LeadIn + (LeadInForEach * options.Connections);
+        using var load = new LoadGenerator(options with { Duration = leadIn + duration + LeadOut });
         load.Start();
         WaitFor(load, LoadPhase.Sending);
-        Thread.Sleep(LeadIn);
+        Thread.Sleep(leadIn);
         Activity before = Activity.Look();
         TimeSpan serverCpu = server.Process.CpuTime;
         TimeSpan loadCpu = Libc.CpuTime(Environment.ProcessId);
