@@ -38,6 +38,7 @@ internal sealed class CmdletTimings
         {
             foreach (string command in new[] { Rows, TcpRows, Closing, AllRows })
             {
+                Activity.WaitForQuiet(options.Noise, options.QuietWait);
                 Processors.OnAll(() => timings.Time(command));
                 Report.Progress($"{i} of {options.Repeats}: {command}, {timings._first[command][^1].Milliseconds()} ms at first");
             }

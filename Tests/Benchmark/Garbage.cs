@@ -57,7 +57,7 @@ internal static class Garbage
         report.Table(Target.Columns,
         [
             new Target($"Collections in {time.TotalSeconds} s of echo", 0, 0, "0").Row(after[0] - before[0]),
-            new Target("Bytes allocated a message", 0, 0, "0.000").Row(bytes / requests),
+            new Target("Bytes allocated a message", 0, 0, "0.00").Row(bytes / requests),
         ]);
 
         double Allocated(long[] earlier, long[] later) => Math.Max(0, later[3] - earlier[3] - answer);

@@ -35,6 +35,7 @@ internal sealed class MemoryCost
             {
                 foreach (Contestant contestant in contestants)
                 {
+                    Activity.WaitForQuiet(options.Noise, options.QuietWait);
                     Finding finding = Find(contestant, count, options);
                     cost._findings.Add((count, contestant.Name), finding);
                     Report.Progress(

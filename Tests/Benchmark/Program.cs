@@ -90,7 +90,11 @@ root.SetAction(parsed =>
     using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
     var report = new Report();
     report.Heading(1, "Results");
-    report.Paragraph($"Of `dotnet run -c Release --project Tests/Benchmark{(args.Length > 0 ? $" -- {string.Join(' ', args)}" : "")}`.");
+
+    // Where it goes is no part of what it is.
+    string[] words =
+        [.. args.Where((word, i) => !word.StartsWith(output.Name, StringComparison.Ordinal) && args.ElementAtOrDefault(i - 1) != output.Name)];
+    report.Paragraph($"Of `dotnet run -c Release --project Tests/Benchmark{(words.Length > 0 ? $" -- {string.Join(' ', words)}" : "")}`.");
     Machine.Add(options, report);
     foreach ((string name, Action<BenchmarkOptions, Report> add) in parts.Where(part => wanted.Contains(part.Name)))
     {
