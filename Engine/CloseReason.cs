@@ -1,7 +1,7 @@
 namespace C10kServer.Engine;
 
 /// <summary>Why a connection ended, or why a request could not be completed. Each connection has one.</summary>
-public enum CloseReason
+public enum CloseReason : byte
 {
     /// <summary>None: the connection is open, or the request was completed.</summary>
     None,

@@ -26,7 +26,7 @@ public sealed partial class Connection
         }
 
         // Who sends many small messages must not fill the memory while they wait for their turn (pitfall 29).
-        SetInputDue(_input is { Length: > 0 });
+        SetInputDue(Input is { Length: > 0 });
         return true;
     }
 
@@ -36,10 +36,10 @@ public sealed partial class Connection
         {
             _flags ^= Flags.InputDue;
             MarkChanged();
-            if (!due && _input is { Length: > 0 })
+            if (!due && Input is { Length: > 0 })
             {
                 // The beginning of a message, which had no deadline while those before it were due.
-                _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
+                _worker.Timers.ScheduleEarlier(this, Clock.Add(Input.MessageBegan, _worker.MessageTimeout));
             }
         }
     }
@@ -47,7 +47,7 @@ public sealed partial class Connection
     /// <summary>Runs the next callback that is due. Each request has left its queue before; the state is read again for each.</summary>
     private bool RunCallback()
     {
-        if (_requests is not null && _requests.TryTakeWritten(BytesSent, out WriteCallback? written))
+        if (Requests is not null && Requests.TryTakeWritten(BytesSent, out WriteCallback? written))
         {
             written!(this, CloseReason.None);
             return true;
@@ -65,7 +65,7 @@ public sealed partial class Connection
             return true;
         }
 
-        if (_requests is { HasReads: true })
+        if (Requests is { HasReads: true })
         {
             if (RunReadCallback())
             {
@@ -77,7 +77,7 @@ public sealed partial class Connection
                 return false;
             }
         }
-        else if (_input is { Length: > 0 } && _worker.Framing is not null && (_flags & Flags.Pulled) == 0)
+        else if (Input is { Length: > 0 } && _worker.Framing is not null && (_flags & Flags.Pulled) == 0)
         {
             if (!TakesMessages)
             {
@@ -113,7 +113,7 @@ public sealed partial class Connection
             return false;
         }
 
-        switch (_requests!.TryTakeRead(_input, _worker.Now, out ReadCallback? callback, out ReadOnlySpan<byte> data))
+        switch (Requests!.TryTakeRead(Input, _worker.Now, out ReadCallback? callback, out ReadOnlySpan<byte> data))
         {
             case FrameResult.Complete:
                 MessagesReceived++;
@@ -125,7 +125,7 @@ public sealed partial class Connection
                 }
                 finally
                 {
-                    _input?.Release();
+                    Input?.Release();
                 }
 
                 return true;
@@ -148,7 +148,7 @@ public sealed partial class Connection
     /// <summary>The next message of what is buffered. False when there is no whole one.</summary>
     private bool RunFramedCallback(Framing framing)
     {
-        InputBuffer input = _input!;
+        InputBuffer input = Input!;
         ReadOnlySpan<byte> bytes = input.Bytes;
         int scanned = input.Scanned;
         FrameResult result = framing.TryRead(bytes, _worker.Options.MaxMessage, ref scanned, out ReadOnlySpan<byte> message, out int consumed);
@@ -184,7 +184,7 @@ public sealed partial class Connection
 
     private bool RunFailedRead(CloseReason reason)
     {
-        if (_requests!.TryTakeRead(out ReadCallback? callback))
+        if (Requests!.TryTakeRead(out ReadCallback? callback))
         {
             callback!(this, default, reason);
             return true;
@@ -195,15 +195,15 @@ public sealed partial class Connection
 
     private bool RunClosedCallback()
     {
-        if (_requests is not null)
+        if (Requests is not null)
         {
-            if (_requests.TryTakeRead(out ReadCallback? read))
+            if (Requests.TryTakeRead(out ReadCallback? read))
             {
                 read!(this, default, _reason);
                 return true;
             }
 
-            if (_requests.TryTakeWrite(out WriteCallback? write))
+            if (Requests.TryTakeWrite(out WriteCallback? write))
             {
                 write!(this, _reason);
                 return true;

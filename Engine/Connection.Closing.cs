@@ -89,8 +89,8 @@ public sealed partial class Connection
     internal void Release(AddressLimiter addresses)
     {
         Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
-        _output?.Clear();
-        _input?.Discard();
+        Output?.Clear();
+        Input?.Discard();
         if ((_flags & Flags.CountedByAddress) != 0)
         {
             addresses.Release(_remote);

@@ -7,7 +7,7 @@ public sealed partial class Connection
 
     ITimed? ITimed.Previous { get; set; }
 
-    long ITimed.Due { get; set; }
+    uint ITimed.Due { get; set; }
 
     // The first message has to be complete by then, however busily its bytes trickle in.
     private long HandshakeDeadline =>
@@ -16,8 +16,8 @@ public sealed partial class Connection
     // A message that has begun has to be complete by then: idleness alone does not catch who sends a byte now and then
     // (pitfall 28).
     private long MessageDeadline =>
-        _state == ConnectionState.Open && _input is { Length: > 0 } && IsReading
-            ? Clock.Add(_input.MessageBegan, _worker.MessageTimeout)
+        _state == ConnectionState.Open && Input is { Length: > 0 } && IsReading
+            ? Clock.Add(Input.MessageBegan, _worker.MessageTimeout)
             : Clock.Never;
 
     // Queued output has the write timeout instead: a slow reader is not idle.
@@ -37,7 +37,7 @@ public sealed partial class Connection
         }
         else if ((_flags & Flags.WriteShut) != 0)
         {
-            if (_unsentAtLastLook == 0 && now >= Clock.Add(_lastProgress, _worker.LingerTimeout))
+            if (_outstanding!.Unsent == 0 && now >= Clock.Add(_outstanding.LastProgress, _worker.LingerTimeout))
             {
                 Finish(_reason);
             }
@@ -83,7 +83,7 @@ public sealed partial class Connection
         }
 
         long deadline = Clock.Never;
-        if (SendQueue > 0 || _unsentAtLastLook > 0)
+        if (SendQueue > 0 || _outstanding is { Unsent: > 0 })
         {
             deadline = Clock.Add(_worker.Now, _worker.StallLookInterval);
         }
@@ -91,7 +91,7 @@ public sealed partial class Connection
         if ((_flags & Flags.WriteShut) != 0)
         {
             // While the kernel still holds output, look now and then whether the peer has taken it.
-            deadline = Math.Min(deadline, Clock.Add(_unsentAtLastLook == 0 ? _lastProgress : _worker.Now, _worker.LingerTimeout));
+            deadline = Math.Min(deadline, Clock.Add(_outstanding!.Unsent == 0 ? _outstanding.LastProgress : _worker.Now, _worker.LingerTimeout));
         }
         else if (IsIdleTimed)
         {

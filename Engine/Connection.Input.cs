@@ -23,7 +23,7 @@ public sealed partial class Connection
             return false;
         }
 
-        _requests!.AddRead(count, callback);
+        Requests!.AddRead(count, callback);
         return true;
     }
 
@@ -50,7 +50,7 @@ public sealed partial class Connection
             return false;
         }
 
-        _requests!.AddReadUntil(delimiter, maximum, callback);
+        Requests!.AddReadUntil(delimiter, maximum, callback);
         return true;
     }
 
@@ -62,15 +62,15 @@ public sealed partial class Connection
             return false;
         }
 
-        _requests ??= new Requests();
-        if (_input is not null && (_flags & Flags.Pulled) == 0)
+        Requests requests = NeedRequests();
+        if (Input is not null && (_flags & Flags.Pulled) == 0)
         {
             // It was searched for what ends a message of the framing.
-            _input.Scanned = 0;
+            Input.Scanned = 0;
         }
 
         _flags |= Flags.Pulled;
-        if (!_requests.HasReads)
+        if (!requests.HasReads)
         {
             ReturnToInput();
         }
@@ -78,6 +78,12 @@ public sealed partial class Connection
         MarkReady();
         MarkChanged();
         return true;
+    }
+
+    private Requests NeedRequests()
+    {
+        _outstanding ??= new Outstanding();
+        return _outstanding.Requests ??= new Requests();
     }
 
     private unsafe void Receive(uint ready)
@@ -162,7 +168,7 @@ public sealed partial class Connection
     private void DeliverFramed(Framing framing, ReadOnlySpan<byte> data)
     {
         int scanned = 0;
-        if (_input is not { Length: > 0 })
+        if (Input is not { Length: > 0 })
         {
             for (int i = 0; i < CallbacksPerTurn && TakesMessages; i++)
             {
@@ -197,9 +203,10 @@ public sealed partial class Connection
     /// <summary>For the messages and requests that the ready list will serve.</summary>
     private void Keep(ReadOnlySpan<byte> data)
     {
-        _input ??= new InputBuffer();
-        _input.Append(data, _worker.Now);
-        _worker.Timers.ScheduleEarlier(this, Clock.Add(_input.MessageBegan, _worker.MessageTimeout));
+        _outstanding ??= new Outstanding();
+        InputBuffer input = _outstanding.Input ??= new InputBuffer();
+        input.Append(data, _worker.Now);
+        _worker.Timers.ScheduleEarlier(this, Clock.Add(input.MessageBegan, _worker.MessageTimeout));
         MarkReady();
     }
 
@@ -209,9 +216,9 @@ public sealed partial class Connection
     /// </summary>
     private void ReturnToInput()
     {
-        if (_input is { Length: > 0 })
+        if (Input is { Length: > 0 })
         {
-            _input.MessageBegan = _worker.Now;
+            Input.MessageBegan = _worker.Now;
             _flags |= Flags.InputDue;
         }
     }

@@ -23,7 +23,7 @@ public sealed partial class Connection
             return false;
         }
 
-        int queued = _output?.Length ?? 0;
+        int queued = Output?.Length ?? 0;
         long end = BytesSent + queued + data.Length;
         if (queued == 0 && !data.IsEmpty)
         {
@@ -37,7 +37,7 @@ public sealed partial class Connection
 
         if (callback is not null)
         {
-            (_requests ??= new Requests()).AddWrite(end, callback);
+            NeedRequests().AddWrite(end, callback);
             MarkReady();
         }
 
@@ -129,22 +129,23 @@ public sealed partial class Connection
 
     private void Enqueue(ReadOnlySpan<byte> data)
     {
-        _output ??= new SendQueue(_worker.Buffers);
-        if ((long)_output.Length + data.Length > _worker.Options.MaxSendQueue)
+        _outstanding ??= new Outstanding();
+        SendQueue output = _outstanding.Output ??= new SendQueue(_worker.Buffers);
+        if ((long)output.Length + data.Length > _worker.Options.MaxSendQueue)
         {
             Abort(CloseReason.SendQueueFull);
             return;
         }
 
-        if (_output.Length == 0)
+        if (output.Length == 0)
         {
-            _lastProgress = _worker.Now;
-            _unsentAtLastLook = 0;
+            _outstanding.LastProgress = _worker.Now;
+            _outstanding.Unsent = 0;
             _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.StallLookInterval));
         }
 
-        _output.Append(data);
-        if (_output.Length > _worker.HighWaterMark)
+        output.Append(data);
+        if (output.Length > _worker.HighWaterMark)
         {
             _flags |= Flags.PausedByBackpressure;
         }
@@ -154,7 +155,7 @@ public sealed partial class Connection
 
     private void Flush()
     {
-        SendQueue output = _output!;
+        SendQueue output = Output!;
         int budget = SendBytesPerTurn;
         while (output.Length > 0 && budget > 0)
         {
@@ -169,7 +170,7 @@ public sealed partial class Connection
             budget -= n;
             if (n > 0)
             {
-                _lastProgress = _worker.Now;
+                _outstanding!.LastProgress = _worker.Now;
             }
 
             if (n < head.Length)
@@ -178,7 +179,7 @@ public sealed partial class Connection
             }
         }
 
-        if (_requests is not null)
+        if (Requests is not null)
         {
             MarkReady();
         }
@@ -214,8 +215,9 @@ public sealed partial class Connection
         }
 
         _flags |= Flags.WriteShut;
-        _lastProgress = _worker.Now;
-        _unsentAtLastLook = 0;
+        _outstanding ??= new Outstanding();
+        _outstanding.LastProgress = _worker.Now;
+        _outstanding.Unsent = 0;
         _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.LingerTimeout));
     }
 
@@ -225,20 +227,25 @@ public sealed partial class Connection
     /// </summary>
     private bool IsPeerStalled(long now)
     {
+        if (_outstanding is not { } outstanding)
+        {
+            return false;
+        }
+
         if (SendQueue == 0 && (_flags & Flags.WriteShut) == 0)
         {
-            _unsentAtLastLook = 0;
+            outstanding.Unsent = 0;
             return false;
         }
 
         int unsent = Sockets.UnsentBytes(Fd);
-        if (unsent != _unsentAtLastLook)
+        if (unsent != outstanding.Unsent)
         {
             // Lingering counts from here when this was the last of it.
-            _unsentAtLastLook = unsent;
-            _lastProgress = now;
+            outstanding.Unsent = unsent;
+            outstanding.LastProgress = now;
         }
 
-        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(_lastProgress, _worker.WriteTimeout);
+        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(outstanding.LastProgress, _worker.WriteTimeout);
     }
 }

@@ -23,17 +23,14 @@ public sealed partial class Connection : ITimed
     private readonly SockAddr _remote;
     private readonly long _started;
     private Worker _worker;
-    private SendQueue? _output;
-    private Requests? _requests;
-    private InputBuffer? _input;
+    private Outstanding? _outstanding;
     private long _lastActivity;
+    private Flags _flags;
 
-    // When the peer was last seen to take output; while lingering, when it was first seen to have taken all.
-    private long _lastProgress;
-    private int _unsentAtLastLook;
+    // These three in four bytes, as there may be ten thousands of them: the events that are asked of epoll are in its lower half.
+    private ushort _interest;
     private ConnectionState _state;
     private CloseReason _reason;
-    private Flags _flags;
 
     internal Connection(
         Worker worker, long id, int fd, in SockAddr remote, ListeningSocket acceptedBy, ConnectionHandler handler, bool countedByAddress)
@@ -111,7 +108,7 @@ public sealed partial class Connection : ITimed
     public long MessagesReceived { get; private set; }
 
     /// <summary>Bytes written that the socket has not taken yet.</summary>
-    public int SendQueue => _output?.Length ?? 0;
+    public int SendQueue => Output?.Length ?? 0;
 
     /// <summary>Reading is paused: by the handler, by an administrator, by backpressure, or since handler threads have enough of it.</summary>
     public bool ReadPaused => (_flags & Flags.Paused) != 0;
@@ -131,14 +128,25 @@ public sealed partial class Connection : ITimed
     internal uint Generation { get; set; }
 
     /// <summary>What epoll watches for at present.</summary>
-    internal uint Interest { get; private set; }
+    internal uint Interest
+    {
+        get => _interest;
+        private set => _interest = (ushort)value;
+    }
+
+    private SendQueue? Output => _outstanding?.Output;
+
+    private InputBuffer? Input => _outstanding?.Input;
+
+    private Requests? Requests => _outstanding?.Requests;
+
 
     private bool IsReading =>
         _state == ConnectionState.Closing
             ? (_flags & Flags.PeerEnded) == 0
             : _state == ConnectionState.Open
                 && (_flags & (Flags.Paused | Flags.InputDue)) == 0
-                && ((_flags & Flags.Pulled) == 0 || _requests!.HasReads);
+                && ((_flags & Flags.Pulled) == 0 || Requests!.HasReads);
 
     /// <summary>Receives nothing until <see cref="ResumeReading"/>: the peer's bytes wait in the kernel. A reset is still noticed.</summary>
     public void PauseReading()
@@ -233,8 +241,12 @@ public sealed partial class Connection : ITimed
         Debug.Assert(_state != ConnectionState.Closed, "a closed connection stays to be reaped");
         _worker.Timers.Cancel(this);
         _flags = (_flags & ~(Flags.InReadyList | Flags.InSyncList)) | Flags.InTransit;
-        byte[] output = _output?.TakeAll() ?? [];
-        _output = null;
+        byte[] output = Output?.TakeAll() ?? [];
+        if (_outstanding is not null)
+        {
+            // The blocks are this worker's pool's.
+            _outstanding.Output = null;
+        }
 
         // Last: who sees the new worker sees that it is on its way.
         Volatile.Write(ref _worker, newWorker);
@@ -249,8 +261,8 @@ public sealed partial class Connection : ITimed
     {
         if (output.Length > 0)
         {
-            _output = new SendQueue(_worker.Buffers);
-            _output.Append(output);
+            _outstanding!.Output = new SendQueue(_worker.Buffers);
+            _outstanding.Output.Append(output);
         }
 
         _flags &= ~Flags.InTransit;
@@ -307,7 +319,7 @@ public sealed partial class Connection : ITimed
     }
 
     private uint WantedInterest() =>
-        (IsReading ? Epoll.In | Epoll.RdHup : 0) | (_output is { Length: > 0 } ? Epoll.Out : 0);
+        (IsReading ? Epoll.In | Epoll.RdHup : 0) | (Output is { Length: > 0 } ? Epoll.Out : 0);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void MarkReady()

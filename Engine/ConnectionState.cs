@@ -1,7 +1,7 @@
 namespace C10kServer.Engine;
 
 /// <summary>Where a <see cref="Connection"/> is in its life. Paused reading is a property beside it, not a state.</summary>
-public enum ConnectionState
+public enum ConnectionState : byte
 {
     /// <summary>Accepted, and not yet shown to its handler.</summary>
     Opening,

@@ -10,8 +10,8 @@ internal interface ITimed
 
     ITimed? Previous { get; set; }
 
-    /// <summary>The tick at which it is asked; 0 for never.</summary>
-    long Due { get; set; }
+    /// <summary>The lower half of the tick at which it is asked, which the wheel knows the upper half of; 0 for never.</summary>
+    uint Due { get; set; }
 
     /// <summary>Has the deadline passed, or moved? It may set a new one.</summary>
     void OnDeadline(long now);
@@ -49,9 +49,15 @@ internal sealed class TimerWheel
         }
 
         long due = Math.Clamp((deadline + Tick - 1) / Tick, _current + 1, _current + Buckets - 1);
+        if ((uint)due == 0)
+        {
+            // That would be never; a tick later is the same to everyone.
+            due++;
+        }
+
         int bucket = (int)(due & Mask);
         ITimed? head = _heads[bucket];
-        timed.Due = due;
+        timed.Due = (uint)due;
         timed.Next = head;
         timed.Previous = null;
         if (head is not null)
@@ -67,7 +73,7 @@ internal sealed class TimerWheel
     /// <summary>As <see cref="Schedule"/>, unless the connection is to be asked earlier anyway.</summary>
     internal void ScheduleEarlier(ITimed timed, long deadline)
     {
-        if (deadline != Clock.Never && (timed.Due == 0 || deadline < timed.Due * Tick))
+        if (deadline != Clock.Never && (timed.Due == 0 || deadline < WholeTick(timed.Due) * Tick))
         {
             Schedule(timed, deadline);
         }
@@ -142,6 +148,9 @@ internal sealed class TimerWheel
 
         _current = Math.Max(_current, target);
     }
+
+    // No entry is further from the current tick than the wheel is long, so the difference is right whatever the upper halves are.
+    private long WholeTick(uint due) => _current + (int)(due - (uint)_current);
 
     /// <summary>The first occupied bucket after the current one.</summary>
     private long NextDue()

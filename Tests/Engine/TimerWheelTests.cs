@@ -28,6 +28,28 @@ public class TimerWheelTests
     }
 
     [Fact]
+    public void Deadlines_are_kept_where_the_ticks_outgrow_the_32_bits_that_an_entry_has()
+    {
+        const long Wrap = (1L << 32) * TimerWheel.Tick;
+        var wheel = new TimerWheel(Wrap - 3000);
+        List<Timed> all = [.. Enumerable.Range(1, 6000).Select(i => new Timed(Wrap - 3000 + i, _asked))];
+        all.ForEach(timed => wheel.Schedule(timed, timed.Deadline));
+        all.ForEach(timed => wheel.ScheduleEarlier(timed, timed.Deadline + (10 * TimerWheel.Tick)));
+        Timed sooner = new(Wrap + 1000, _asked);
+        wheel.Schedule(sooner, Wrap + 9000);
+        wheel.ScheduleEarlier(sooner, sooner.Deadline);
+        for (long now = Wrap - 3000; now < Wrap + 4000; now += 7)
+        {
+            wheel.Advance(now);
+        }
+
+        Assert.Equal(all.Count + 1, _asked.Count);
+
+        // The one tick whose lower half is 0 is the next one's.
+        Assert.All(_asked, static t => Assert.InRange(t.AskedAt - t.Deadline, 0, (2 * TimerWheel.Tick) + 7));
+    }
+
+    [Fact]
     public void A_cancelled_deadline_is_not_asked()
     {
         List<Timed> all = [.. Enumerable.Range(0, 10).Select(_ => New(Start + 500))];
@@ -121,7 +143,7 @@ public class TimerWheelTests
 
         public ITimed? Previous { get; set; }
 
-        public long Due { get; set; }
+        public uint Due { get; set; }
 
         internal long Deadline => deadline;
 
