@@ -446,6 +446,14 @@ Describe 'What asks a worker that does not answer' {
         }
     }
 
+    It 'says which worker it is, and what to do, after five seconds' {
+        Get-C10kConnection held -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty
+        $failed | Should -HaveCount 1
+        $failed[0].FullyQualifiedErrorId | Should -Be 'WorkerNotResponding,C10kServer.Commands.GetC10kConnectionCommand'
+        $failed[0].CategoryInfo.Category | Should -Be OperationTimeout
+        "$($failed[0])" | Should -Match "^Worker 0 of held .*Get-C10kWorker 'held'"
+    }
+
     It 'writes what it has at once, before it waits for the rest' {
         # The one that answers first, so that there is something to write.
         $stage = Open-Stage quick
