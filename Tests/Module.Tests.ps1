@@ -702,7 +702,7 @@ Describe 'The table <Name> of <Type>' -ForEach $tables {
             # Of numbers and times nothing is wrapped either: names and addresses alone.
             foreach ($cell in $cells) {
                 $property = "$($cell.PropertyName)"
-                if ($property -and $row[$property] -isnot [string] -and $row[$property] -isnot [System.Net.EndPoint]) {
+                if ($property -and $class.GetProperty($property).PropertyType -notin [string], [object], [System.Net.EndPoint]) {
                     $format = "$($cell.FormatString)"
                     $text = if ($format) { $format -f $row[$property] } else { "$($row[$property])" }
                     "$lines".Contains($text) | Should -BeTrue -Because "$property is $text"
