@@ -153,6 +153,16 @@ Describe 'about_C10kServer' {
         }
     }
 
+    It 'says what each state and each close reason means' {
+        foreach ($enum in [C10kServer.ConnectionState], [C10kServer.CloseReason], [C10kServer.ServerState]) {
+            foreach ($value in [enum]::GetNames($enum)) {
+                # Nobody ever sees a server before it runs.
+                if ($enum -eq [C10kServer.ServerState] -and $value -eq 'Created') { continue }
+                $about | Should -Match "(?m)^ {8}$value +[a-z]" -Because "$enum $value"
+            }
+        }
+    }
+
     It 'lists each error that the module writes, with its category' {
         $errors = & $section 'ERRORS'
         $ids = [regex]::Matches("$source", '"(\w+)",\s*ErrorCategory\.(\w+)')
@@ -453,6 +463,11 @@ Describe 'Example of <Command>: <Title>' -ForEach $examples {
 
     AfterAll {
         Get-C10kServer | Stop-C10kServer
+    }
+
+    It 'fits a console of 80 columns, in which help is indented by four' {
+        foreach ($line in $Code -split '\r?\n') { $line.Length -le 76 | Should -BeTrue -Because $line }
+        "---------- $Title ----------".Length -le 76 | Should -BeTrue -Because $Title
     }
 
     It 'runs, and cleans up behind itself' {
