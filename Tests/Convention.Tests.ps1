@@ -468,6 +468,19 @@ Describe 'What asks a worker that does not answer' {
         $stage.Client.Dispose()
     }
 
+    It 'is shown as it comes: a row of the table is there before it waits for the rest' -Skip:(-not (Get-Command Format-Table -ErrorAction Ignore)) {
+        $stage = Open-Stage quick1
+        $watch = [System.Diagnostics.Stopwatch]::StartNew()
+        try {
+            $stage.Server, $server | Get-C10kConnection | Format-Table | ForEach-Object { if ($_.GetType().Name -eq 'FormatEntryData') { throw 'a row' } }
+        } catch {
+            "$_" | Should -Be 'a row'
+        }
+
+        $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
+        $stage.Client.Dispose()
+    }
+
     It 'is stopped by Select-Object -First 1, and does not wait for the worker' -Skip:(-not (Get-Command Select-Object -ErrorAction Ignore)) {
         $stage = Open-Stage quick2
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
