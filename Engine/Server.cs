@@ -78,9 +78,10 @@ public sealed class Server : IDisposable
     /// say so, as it may be 0 before the acceptors have had their turn.
     /// </summary>
     public bool IsDrained =>
+        // The listener last: what a worker has given to it is there by then.
         _state == ServerState.Draining
-        && _listener!.Acceptor.IsDrained
         && Workers.Current.All(static worker => worker.Acceptor.IsDrained)
+        && _listener!.IsDrained
         && ConnectionCount == 0;
 
     /// <summary>The Id that was last given to a connection, of any server of the process: those of later ones are higher.</summary>
@@ -190,8 +191,11 @@ public sealed class Server : IDisposable
                 _spares = 1;
                 ConnectionLimit = Descriptors.ConnectionLimit(Options);
                 listener = new Listener(this);
-                Listen(listener.Acceptor);
                 Workers.Grow(Options.WorkerCount, start: false);
+
+                // With one worker there is nobody to deal to: the loop that will have the connections accepts them itself, which saves a hop from
+                // thread to thread for each.
+                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : listener.Acceptor);
                 OpenLog();
                 _listener = listener;
             }
@@ -255,6 +259,7 @@ public sealed class Server : IDisposable
             Workers.Post(new Command(CommandKind.Stop, Number: reset ? 1 : 0));
             foreach (Worker worker in Workers.Join(deadline))
             {
+                worker.Acceptor.Silence();
                 Abandon($"worker {worker.Id}");
             }
 
@@ -492,6 +497,12 @@ public sealed class Server : IDisposable
                 {
                     throw ServerStartException.For(e);
                 }
+
+                if (options.Dispatch != DispatchMode.ReusePort)
+                {
+                    // There is somebody to deal to now, and a handler that blocks the first one must not keep others from being accepted (pitfall 32).
+                    Workers.Current[0].Post(new Command(CommandKind.StopAccepting));
+                }
             }
 
             _options = options;
@@ -617,7 +628,7 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>A worker gets sockets of its own with ReusePort; before its thread runs.</summary>
+    /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
     internal void GiveSockets(Worker worker)
     {
         if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
@@ -630,6 +641,9 @@ public sealed class Server : IDisposable
             Add(worker.Acceptor, ListeningSocket.Open(endPoint.Address, endPoint.Port, Options, reusePort: true));
         }
     }
+
+    /// <summary>From the thread of a worker that accepts no more: the Listener does.</summary>
+    internal void ReturnSockets(ListeningSocket[] sockets) => _listener!.TakeOver(sockets);
 
     /// <summary>From an acceptor's thread.</summary>
     internal void OnPeak(int open)
@@ -683,18 +697,19 @@ public sealed class Server : IDisposable
         }
 
         EndPoints = endPoints;
+        foreach (Worker worker in Workers.Current)
+        {
+            GiveSockets(worker);
+        }
     }
 
     private static void Add(Acceptor acceptor, ListeningSocket socket)
     {
-        try
-        {
-            acceptor.Add(socket);
-        }
-        catch
+        int errno = acceptor.Add(socket);
+        if (errno != 0)
         {
             socket.Dispose();
-            throw;
+            throw new EngineException("epoll_ctl", errno);
         }
     }
 

@@ -52,6 +52,9 @@ internal sealed unsafe class Worker : IDisposable
     private readonly List<Connection> _sync = [];
     private readonly List<Connection> _reap = [];
     private bool _mailboxPending;
+
+    // In ticks of Stopwatch.
+    private long _busyPoll;
     private bool _retiring;
     private bool _stopping;
     private long _turnStarted;
@@ -136,7 +139,7 @@ internal sealed unsafe class Worker : IDisposable
     /// <summary>To the handler threads, where the server has them.</summary>
     internal SessionGate? Gate { get; }
 
-    /// <summary>Has sockets with ReusePort alone.</summary>
+    /// <summary>Has sockets with ReusePort, or where the worker is the only one.</summary>
     internal Acceptor Acceptor { get; }
 
     /// <summary>From any thread.</summary>
@@ -258,7 +261,8 @@ internal sealed unsafe class Worker : IDisposable
 
         Volatile.Write(ref _turnStarted, 0);
         bool work = _mailboxPending || _ready.Count > 0 || _sync.Count > 0 || _reap.Count > 0;
-        int n = _epoll.Wait(work ? 0 : Timeout(now));
+        int timeout = work ? 0 : Timeout(now);
+        int n = timeout == 0 || _busyPoll == 0 ? _epoll.Wait(timeout) : WaitBusily(timeout);
         Now = Clock.Now;
         Volatile.Write(ref _turnStarted, Now);
         if (n < 0)
@@ -271,6 +275,24 @@ internal sealed unsafe class Worker : IDisposable
         Counters.Events += n;
         _mailboxPending |= Gate is not null && Gate.LookAround(_mailbox.HasPosts, Now);
         return n;
+    }
+
+    /// <summary>Looks again and again before it blocks: who answers within that time is not waited for, and no processor has to be woken.</summary>
+    private int WaitBusily(int timeout)
+    {
+        long until = Stopwatch.GetTimestamp() + (timeout < 0 ? _busyPoll : Math.Min(_busyPoll, timeout * Stopwatch.Frequency / 1000));
+        int n;
+        do
+        {
+            n = _epoll.Wait(0);
+            if (n != 0)
+            {
+                return n;
+            }
+        }
+        while (Stopwatch.GetTimestamp() < until);
+
+        return _epoll.Wait(Timeout(Clock.Now));
     }
 
     private int Timeout(long now)
@@ -348,6 +370,9 @@ internal sealed unsafe class Worker : IDisposable
                 break;
             case CommandKind.Configure:
                 Configure();
+                break;
+            case CommandKind.StopAccepting:
+                _server.ReturnSockets(Acceptor.Release());
                 break;
             case CommandKind.Retire:
                 _retiring = true;
@@ -570,6 +595,7 @@ internal sealed unsafe class Worker : IDisposable
         WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
         StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
         HighWaterMark = Options.HighWaterMark;
+        _busyPoll = (long)(Options.BusyPoll.TotalSeconds * Stopwatch.Frequency);
         Framing = Options.Framing.Kind == FramingKind.Raw ? null : Options.Framing;
     }
 
@@ -729,7 +755,7 @@ internal sealed unsafe class Worker : IDisposable
             case CommandKind.Deliver:
                 Deliver(command);
                 break;
-            case CommandKind.Configure or CommandKind.Retire or CommandKind.Stop:
+            case CommandKind.Configure or CommandKind.StopAccepting or CommandKind.Retire or CommandKind.Stop:
                 break;
             default:
                 throw new UnreachableException();
