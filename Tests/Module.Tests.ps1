@@ -598,6 +598,15 @@ Describe 'Type <Name>' -ForEach $outputs {
         }
     }
 
+    It 'has arrays where there are several: what a compiler makes for an interface has no [0] in the shell' {
+        foreach ($property in $type.GetProperties()) {
+            if ($property.PropertyType -ne [string] -and [System.Collections.IEnumerable].IsAssignableFrom($property.PropertyType)) {
+                # IPAddress and the like are values; only what enumerates is meant.
+                $property.PropertyType.IsArray | Should -BeTrue -Because "$($property.Name) is $($property.PropertyType)"
+            }
+        }
+    }
+
     It 'comes back from CLIXML with each value, and enums by name' {
         $copy.PSTypeNames -contains "Deserialized.C10kServer.$Name" | Should -BeTrue
         foreach ($property in $type.GetProperties()) {
