@@ -1,6 +1,6 @@
-# The rules that hold for every cmdlet, each tried on servers that run. Which cmdlets, parameters and outputs there are is read from the
-# metadata: a new one is tried with the others, or fails here until it is said how it can be called. Where a rule is waived for one, the reason
-# stands beside it. The rules that need no server are in Module.Tests.ps1.
+# The rules that hold for every cmdlet, each tried on servers that run. Which cmdlets, parameters and outputs there are is read from
+# the metadata: a new one is tried with the others, or fails here until it is said how it can be called. Where a rule is waived for
+# one, the reason stands beside it. The rules that need no server are in Module.Tests.ps1.
 
 BeforeDiscovery {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -40,7 +40,8 @@ BeforeAll {
     # A server with one open connection, and the client's end of it. The script lets a handler's view of the connection out.
     function Open-Stage([string] $Name = 'stage') {
         $seen = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
-        $server = Start-C10kServer -Name $Name -Workers 2 -HandlerCount 1 -OnConnect { ($using:seen).Enqueue($Connection) } -ScriptBlock { $_ }
+        $greet = { ($using:seen).Enqueue($Connection) }
+        $server = Start-C10kServer -Name $Name -Workers 2 -HandlerCount 1 -OnConnect $greet -ScriptBlock { $_ }
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
         Wait-Until { $seen.Count -eq 1 -and @($server.Connections).Count -eq 1 }
         @{ Server = $server; Client = $client; Connection = $server.Connections[0]; Live = $seen.ToArray()[0] }
@@ -127,7 +128,8 @@ BeforeAll {
         $state = [initialsessionstate]::CreateDefault2()
         $null = $state.ImportPSModule([string[]]"$root/C10kServer.psd1")
         $begun = [System.Threading.ManualResetEventSlim]::new()
-        $shell = [powershell]::Create($state).AddScript("param(`$Begun, `$Argument) `$Begun.Set(); $Script").AddArgument($begun).AddArgument($Argument)
+        $shell = [powershell]::Create($state).AddScript("param(`$Begun, `$Argument) `$Begun.Set(); $Script")
+        $null = $shell.AddArgument($begun).AddArgument($Argument)
         $call = $shell.BeginInvoke()
         if (-not $begun.Wait(30000)) { throw 'It has not begun.' }
         @{ Shell = $shell; Call = $call }
@@ -212,7 +214,8 @@ Describe '<Name> by -<By>' -ForEach $named {
         Suspend-First $Command $stage
         $written = @(& $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed)
         $failed | Should -HaveCount 1
-        $failed[0].FullyQualifiedErrorId | Should -Match "^(Server|Connection|Worker)NotFound,C10kServer\.Commands\.$($Name -replace '-')Command$"
+        $class = "C10kServer\.Commands\.$($Name -replace '-')Command"
+        $failed[0].FullyQualifiedErrorId | Should -Match "^(Server|Connection|Worker)NotFound,$class$"
         $failed[0].CategoryInfo.Category | Should -Be ObjectNotFound
         "$($failed[0])" | Should -Match "$bad" -Because 'it says what is not there'
         "$($failed[0])" | Should -Match '(Get|Restart)-C10k\w+' -Because 'it says what to do'
@@ -288,7 +291,8 @@ Describe '<Name>, piped into by what it does not act on' -ForEach $acting {
     It 'turns it away, says so, and touches nothing' {
         $before = Get-Picture
         foreach ($kind in $outputs.Keys) {
-            # A connection in a handler's hands is a connection, by its Id; Send-C10kData takes all, for the connections that they stand for.
+            # A connection in a handler's hands is a connection, by its Id; Send-C10kData takes all, for the connections that they
+            # stand for.
             if ($kind -eq $type -or ($kind -eq 'LiveConnection' -and $type -eq 'Connection') -or $Has.ContainsKey('Server')) { continue }
             $given = Get-Argument $Command $stage
             $outputs[$kind] | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty -Because $kind
@@ -303,7 +307,8 @@ Describe '<Name>, piped into by what it does not act on' -ForEach $acting {
         $before = Get-Picture
         foreach ($kind in $outputs.Keys) {
             $given = Get-Argument $Command $stage
-            ConvertTo-Copy $outputs[$kind] | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty -Because $kind
+            $copy = ConvertTo-Copy $outputs[$kind]
+            $copy | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty -Because $kind
             $failed | Should -Not -BeNullOrEmpty -Because $kind
             "$($failed[0])" | Should -Match "copy of a $kind" -Because $kind
         }
@@ -393,10 +398,12 @@ Describe '<Name>, while it waits' -ForEach $waiting {
 
 Describe 'What asks a worker that does not answer' {
     BeforeDiscovery {
+        # The engine alone has no Select-Object and no Format-Table.
+        $bare = -not (Get-Command Select-Object -ErrorAction Ignore)
+
         # What acts on connections or gets them, and so asks their workers.
-        $asking = $all.Where({
-                $_.Name -eq 'Get-C10kConnection' -or ($_.Has.ContainsKey('InputObject') -and $_.Has.InputObject.ParameterType -eq [C10kServer.Connection[]])
-            })
+        $isOnes = { $_.Has.ContainsKey('InputObject') -and $_.Has.InputObject.ParameterType -eq [C10kServer.Connection[]] }
+        $asking = $all.Where($isOnes) + $all.Where({ $_.Name -eq 'Get-C10kConnection' })
     }
 
     BeforeAll {
@@ -408,8 +415,8 @@ Describe 'What asks a worker that does not answer' {
             // Holds its worker up, from the first byte until the gate is opened.
             public class HoldingHandler : ConnectionHandler
             {
-                public static readonly TaskCompletionSource Gate = new TaskCompletionSource();
-                public static readonly TaskCompletionSource Held = new TaskCompletionSource();
+                public static TaskCompletionSource Gate;
+                public static TaskCompletionSource Held;
 
                 public override void OnReceived(Connection connection, ReadOnlySpan<byte> data)
                 {
@@ -417,6 +424,10 @@ Describe 'What asks a worker that does not answer' {
                     Gate.Task.Wait();
                 }
             }'
+
+        # The type stays for as long as the process does, and this file may be run in it again.
+        [HoldingHandler]::Gate = [System.Threading.Tasks.TaskCompletionSource]::new()
+        [HoldingHandler]::Held = [System.Threading.Tasks.TaskCompletionSource]::new()
         $server = Start-C10kServer -Name held -Workers 1 -Handler ([HoldingHandler])
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
         Wait-Until { @($server.Connections).Count -eq 1 }
@@ -468,11 +479,13 @@ Describe 'What asks a worker that does not answer' {
         $stage.Client.Dispose()
     }
 
-    It 'is shown as it comes: a row of the table is there before it waits for the rest' -Skip:(-not (Get-Command Format-Table -ErrorAction Ignore)) {
+    It 'is shown as it comes: a row of the table is there before it waits for the rest' -Skip:$bare {
         $stage = Open-Stage quick1
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
         try {
-            $stage.Server, $server | Get-C10kConnection | Format-Table | ForEach-Object { if ($_.GetType().Name -eq 'FormatEntryData') { throw 'a row' } }
+            $stage.Server, $server | Get-C10kConnection | Format-Table | ForEach-Object {
+                if ($_.GetType().Name -eq 'FormatEntryData') { throw 'a row' }
+            }
         } catch {
             "$_" | Should -Be 'a row'
         }
@@ -481,7 +494,7 @@ Describe 'What asks a worker that does not answer' {
         $stage.Client.Dispose()
     }
 
-    It 'is stopped by Select-Object -First 1, and does not wait for the worker' -Skip:(-not (Get-Command Select-Object -ErrorAction Ignore)) {
+    It 'is stopped by Select-Object -First 1, and does not wait for the worker' -Skip:$bare {
         $stage = Open-Stage quick2
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
         $stage.Server, $server | Get-C10kConnection | Select-Object -First 1 | Should -HaveCount 1
@@ -507,7 +520,9 @@ Describe 'Completion' {
         $expected = switch ($Parameter) {
             { $_ -in 'Name', 'Server' } { "'a stage'", 'other'; break }
             'Worker' { '0', '1'; break }
-            'Id' { if ($Kind -eq 'Int64[]') { "$($stage.Connection.Id)" } elseif ($Name -eq 'Get-C10kWorker') { '0', '1' } else { "$($stage.Server.Id)" }; break }
+            { $_ -eq 'Id' -and $Kind -eq 'Int64[]' } { "$($stage.Connection.Id)"; break }
+            { $_ -eq 'Id' -and $Name -eq 'Get-C10kWorker' } { '0', '1'; break }
+            'Id' { "$($stage.Server.Id)"; break }
             'Encoding' { 'utf8', 'latin1'; break }
             'Address' { '127.0.0.1', "'::1'"; break }
             default { throw "This test does not know what -$Parameter is to offer." }
@@ -517,12 +532,12 @@ Describe 'Completion' {
     }
 
     It 'of -Id and -Worker keeps to the servers that -Server names' {
-        $line = "Get-C10kConnection -Server other -Id "
-        [System.Management.Automation.CommandCompletion]::CompleteInput($line, $line.Length, $null).CompletionMatches.CompletionText |
-            Should -Not -Contain "$($stage.Connection.Id)"
-        $line = "Get-C10kConnection -Server other -Worker "
-        [System.Management.Automation.CommandCompletion]::CompleteInput($line, $line.Length, $null).CompletionMatches.CompletionText | Should -Be '0'
-        $line = "Get-C10kConnection -Server 'a*' -Worker "
-        [System.Management.Automation.CommandCompletion]::CompleteInput($line, $line.Length, $null).CompletionMatches.CompletionText | Should -Be '0', '1'
+        function Get-Offer([string] $Line) {
+            [System.Management.Automation.CommandCompletion]::CompleteInput($Line, $Line.Length, $null).CompletionMatches.CompletionText
+        }
+
+        Get-Offer 'Get-C10kConnection -Server other -Id ' | Should -Not -Contain "$($stage.Connection.Id)"
+        Get-Offer 'Get-C10kConnection -Server other -Worker ' | Should -Be '0'
+        Get-Offer "Get-C10kConnection -Server 'a*' -Worker " | Should -Be '0', '1'
     }
 }

@@ -90,12 +90,14 @@ Describe 'The module in a shell' {
                 if ($round -eq 2) { Remove-Module C10kServer } else { $mine[4] | Stop-C10kServer -Force }
                 foreach ($server in $mine) {
                     if ("$($server.State)" -ne 'Stopped') { throw "$server is $($server.State)" }
-                    if ($server.Accepted -ne 1 -or $server.Closed -ne 1) { throw "$server has accepted $($server.Accepted) and closed $($server.Closed)" }
+                    $counted = "$($server.Accepted) accepted, $($server.Closed) closed"
+                    if ($counted -ne '1 accepted, 1 closed') { throw "${server}: $counted" }
                 }
             }
         }
         $running = foreach ($number in 1..10) {
-            $shell = [powershell]::Create([initialsessionstate]::CreateDefault2()).AddScript($script).AddArgument($manifest).AddArgument($gate)
+            $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
+            $null = $shell.AddScript($script).AddArgument($manifest).AddArgument($gate)
             @{ Shell = $shell; Run = $shell.BeginInvoke() }
         }
         $gate.Set()
@@ -132,13 +134,16 @@ Describe 'The module in a shell' {
             `$null = [System.Management.Automation.CommandCompletion]::CompleteInput('Stop-C10kServer ', 16, `$null)
             `$after = Get-ProcessLedger
             `$text = [AppDomain]::CurrentDomain.GetAssemblies().ForEach({ `$_.GetName().Name }) -join ' '
-            "engine=`$(`$text -match 'C10kServer\.Engine') cmdlets=`$(`$text -match 'C10kServer\.Cmdlets') threads=`$(`$after.Threads) descriptors=`$(`$after.Descriptors - `$before.Descriptors)"
+            `$descriptors = `$after.Descriptors - `$before.Descriptors
+            "engine=`$(`$text -match 'C10kServer\.Engine') cmdlets=`$(`$text -match 'C10kServer\.Cmdlets')"
+            "threads=`$(`$after.Threads) descriptors=`$descriptors"
 "@
         $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
         $start.RedirectStandardOutput = $true
         foreach ($text in 'exec', $program.Path, '-NoModule', '-Command', $script) { $start.ArgumentList.Add($text) }
         $process = [System.Diagnostics.Process]::Start($start)
-        $process.StandardOutput.ReadToEnd().Trim() | Should -Be 'engine=False cmdlets=True threads=0 descriptors=0'
+        $output = $process.StandardOutput.ReadToEnd().Trim() -split '\r?\n'
+        $output | Should -Be 'engine=False cmdlets=True', 'threads=0 descriptors=0'
         $process.WaitForExit()
     }
 

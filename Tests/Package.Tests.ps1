@@ -44,7 +44,9 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $manifest.CompatiblePSEditions | Should -Be Core
         "$($manifest.PowerShellVersion)" | Should -Be '7.6'
         @($manifest.ExportedCmdlets.Keys).Count | Should -BeGreaterThan 20
-        foreach ($name in 'LicenseUri', 'ProjectUri') { [uri]::IsWellFormedUriString($data[$name], 'Absolute') | Should -BeTrue -Because $data[$name] }
+        foreach ($uri in $data.LicenseUri, $data.ProjectUri) {
+            [uri]::IsWellFormedUriString($uri, 'Absolute') | Should -BeTrue -Because $uri
+        }
         foreach ($name in 'Tags', 'LicenseUri', 'ProjectUri', 'ReleaseNotes') { $data[$name] | Should -Not -BeNullOrEmpty }
         foreach ($file in 'LICENSE', 'README.md', 'CHANGELOG.md') { [System.IO.File]::Exists("$module/$file") | Should -BeTrue }
     }
@@ -62,7 +64,8 @@ Describe 'The published module' -Skip:(-not $dotnet) {
 
     It 'has the license of each library that is not its own' {
         $notice = [System.IO.File]::ReadAllText("$module/bin/dependencies/NOTICE.txt")
-        $files = [System.IO.Directory]::GetFiles("$module/bin/dependencies", '*.dll').ForEach({ [System.IO.Path]::GetFileName($_) }) -notlike 'C10kServer.*'
+        $paths = [System.IO.Directory]::GetFiles("$module/bin/dependencies", '*.dll')
+        $files = $paths.ForEach({ [System.IO.Path]::GetFileName($_) }) -notlike 'C10kServer.*'
         $files.Count | Should -BeGreaterThan 1
         foreach ($file in $files) { $notice | Should -Match "(?m)^$([regex]::Escape($file))$" }
     }
@@ -87,9 +90,10 @@ Describe 'The published module' -Skip:(-not $dotnet) {
             '--'
 
             # Whatever of the repository is loaded, beside the host itself.
-            [System.IO.File]::ReadAllLines('/proc/self/maps').Where({ `$_ -match ' $repository/' -and `$_ -notmatch ' $repository/Tests/Host/' })
+            [System.IO.File]::ReadAllLines('/proc/self/maps') -match ' $repository/' -notmatch ' $repository/Tests/Host/'
             '--'
-            [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -like 'C10kServer.*' -and `$_.GetName().Name -ne 'C10kServer.Host' }).Location
+            `$own = [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -like 'C10kServer.*' })
+            `$own.Where({ `$_.GetName().Name -ne 'C10kServer.Host' }).Location
 "@
         $lines = Invoke-Program -Path $program.Dotnet -Location $folder -Argument exec, $program.Path, '-NoModule', '-Command', $script
         $text = $lines -join "`n"
