@@ -41,7 +41,7 @@
             Tags         = @('Linux', 'TCP', 'server', 'epoll', 'testing', 'PSEdition_Core')
             LicenseUri   = 'https://opensource.org/license/mit'
             ProjectUri   = 'https://www.powershellgallery.com/packages/C10kServer'
-            ReleaseNotes = 'See CHANGELOG.md, which comes with the module.'
+            ReleaseNotes = 'The first release: servers, connections, script and compiled handlers, metrics, logs and a load generator. CHANGELOG.md, which comes with the module, has it all.'
         }
     }
 }

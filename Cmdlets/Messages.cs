@@ -28,7 +28,7 @@ internal static class Messages
             ? " Its peer does not read: MaxSendQueue of the server's Options is what may be queued for one."
             : "");
 
-    internal static string WorkerUnknown(Server server, int worker) => server.Workers.Count switch
+    internal static string WorkerUnknown(Server server, int worker) => server.Workers.Length switch
     {
         0 => $"{server.Name} has no worker {worker}, and no other either: it is {server.State}.",
         1 => $"{server.Name} has no worker {worker}. There is worker 0 alone.",

@@ -27,6 +27,10 @@ internal static class ServerMetrics
             "c10k_connections_rejected_total", "Connections turned away because a limit was reached.", servers, Of, server => server.Rejected);
         text.Counter("c10k_accept_errors_total", "Accepts that failed.", servers, Of, server => server.AcceptErrors);
         text.Counter("c10k_handler_errors_total", "Exceptions that handlers threw.", servers, Of, server => server.HandlerErrors);
+        text.Counter(
+            "c10k_handler_timeouts_total", "Messages with which a script handler took too long.", servers, Of, server => server.HandlerTimeouts);
+        text.Counter("c10k_event_errors_total", "Exceptions that subscribers of events threw.", servers, Of, server => server.EventErrors);
+        text.Counter("c10k_events_lost_total", "Events that came too fast for their subscribers.", servers, Of, server => server.EventsLost);
         text.Counter("c10k_messages_received_total", "Messages received.", servers, Of, server => server.MessagesReceived);
         text.Counter("c10k_received_bytes_total", "Bytes received from all connections.", servers, Of, server => server.BytesReceived);
         text.Counter("c10k_sent_bytes_total", "Bytes sent to all connections.", servers, Of, server => server.BytesSent);

@@ -117,9 +117,13 @@ internal static class ServerRegistry
         }
     }
 
+    /// <exception cref="WildcardPatternException">It is no pattern.</exception>
     internal static Server[] Find(string pattern)
     {
         WildcardPattern wildcard = new(pattern, WildcardOptions.IgnoreCase);
+
+        // It is read at the first use, which without servers would be never.
+        wildcard.IsMatch("");
         return [.. List().Where(server => wildcard.IsMatch(server.Name))];
     }
 

@@ -242,6 +242,23 @@ Describe 'Get-C10kWorker' {
     }
 }
 
+Describe 'The connections of a server' {
+    It 'are an array: [0] is one of them, and closing it closes no other' {
+        $server = Start-C10kServer -Name several -Workers 2
+        $clients = foreach ($number in 1..3) { [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port) }
+        Wait-Until { $server.Connections.Count -eq 3 }
+        $server.Connections[1] | Should -BeOfType ([C10kServer.Connection])
+        $server.Workers[-1].Id | Should -Be 1
+        $server.EndPoints[0].Port | Should -Be $server.Port
+        $server.Options.Address[0] | Should -Be $server.Address
+        $server.Connections[0].Abort()
+        Wait-Until { $server.Closed -eq 1 }
+        $server.Connections.Count | Should -Be 2
+        $clients.Dispose()
+        $server | Stop-C10kServer
+    }
+}
+
 Describe 'Close-C10kConnection' {
     It 'closes what is piped to it, and nothing else' {
         $mine = Get-C10kConnection Rows -Worker 0

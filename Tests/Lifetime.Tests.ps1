@@ -51,17 +51,99 @@ Describe 'The module in a shell' {
         }
     }
 
+    It 'leaves the servers of a runspace that was closed to the others' {
+        $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
+        $null = $shell.AddScript("Import-Module '$manifest'; Start-C10kServer -Name orphan -Workers 2").Invoke()
+        $shell.HadErrors | Should -BeFalse
+        $shell.Runspace.Close()
+        $shell.Dispose()
+        $server = Get-C10kServer orphan
+        $server.State | Should -Be Running
+        Test-C10kServer orphan | Should -BeTrue
+        @(Get-C10kServer -Scope Runspace) | Should -HaveCount 0
+        $server | Stop-C10kServer
+        $server.State | Should -Be Stopped
+        Wait-ProcessLedger -Base $base
+    }
+
+    It 'starts and stops a hundred servers in ten runspaces at the same time, each with a name, an Id and a port of its own' {
+        $gate = [System.Threading.ManualResetEventSlim]::new()
+        $script = {
+            param($Manifest, $Gate)
+            Import-Module $Manifest
+            $Gate.Wait()
+            foreach ($round in 1..2) {
+                $mine = foreach ($number in 1..5) { Start-C10kServer -Workers 1 -MaxConnection 10 }
+                foreach ($server in $mine) {
+                    $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
+                    $client.GetStream().WriteByte(65)
+                    if ($client.GetStream().ReadByte() -ne 65) { throw "$server does not echo" }
+                    $client.Dispose()
+                    "$($server.Id) $($server.Name) $($server.Port) $((Get-C10kServer -Id $server.Id).Name)"
+                }
+
+                # By every way that there is.
+                $mine[0] | Stop-C10kServer
+                Stop-C10kServer $mine[1].Name
+                Stop-C10kServer -Id $mine[2].Id -Drain -Timeout 10
+                $mine[3].Dispose()
+                if ($round -eq 2) { Remove-Module C10kServer } else { $mine[4] | Stop-C10kServer -Force }
+                foreach ($server in $mine) {
+                    if ("$($server.State)" -ne 'Stopped') { throw "$server is $($server.State)" }
+                    $counted = "$($server.Accepted) accepted, $($server.Closed) closed"
+                    if ($counted -ne '1 accepted, 1 closed') { throw "${server}: $counted" }
+                }
+            }
+        }
+        $running = foreach ($number in 1..10) {
+            $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
+            $null = $shell.AddScript($script).AddArgument($manifest).AddArgument($gate)
+            @{ Shell = $shell; Run = $shell.BeginInvoke() }
+        }
+        $gate.Set()
+        $lines = foreach ($each in $running) {
+            $each.Run.AsyncWaitHandle.WaitOne(60000) | Should -BeTrue
+            $each.Shell.EndInvoke($each.Run)
+            "$($each.Shell.Streams.Error)" | Should -BeNullOrEmpty
+            $each.Shell.Dispose()
+        }
+        $lines | Should -HaveCount 100
+        $ids = [System.Collections.Generic.HashSet[string]]::new()
+        $ports = [System.Collections.Generic.HashSet[string]]::new()
+        foreach ($line in $lines) {
+            $id, $name, $port, $found = $line -split ' '
+            $ids.Add($id) | Should -BeTrue -Because "no other server has the Id $id"
+            $null = $ports.Add($port)
+            $found | Should -Be $name
+        }
+
+        # Of one that has ended the kernel may give the port to another.
+        $ports.Count | Should -BeGreaterThan 49
+        Get-C10kServer | Should -BeNullOrEmpty
+        Wait-ProcessLedger -Base $base
+    }
+
     It 'opens no thread and no descriptor when it is imported, and does not load the engine' -Skip:(-not $hostBuilt) {
         $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $script = @'
-            $text = [AppDomain]::CurrentDomain.GetAssemblies().ForEach({ $_.GetName().Name }) -join ' '
-            "engine=$($text -match 'C10kServer\.Engine') cmdlets=$($text -match 'C10kServer\.Cmdlets')"
-'@
+        $script = @"
+            Import-Module '$PSScriptRoot/Clients/TestClient.psm1'
+            `$before = Get-ProcessLedger
+            Import-Module '$manifest'
+            `$null = Get-C10kServer
+            `$null = Get-Help Start-C10kServer
+            `$null = [System.Management.Automation.CommandCompletion]::CompleteInput('Stop-C10kServer ', 16, `$null)
+            `$after = Get-ProcessLedger
+            `$text = [AppDomain]::CurrentDomain.GetAssemblies().ForEach({ `$_.GetName().Name }) -join ' '
+            `$descriptors = `$after.Descriptors - `$before.Descriptors
+            "engine=`$(`$text -match 'C10kServer\.Engine') cmdlets=`$(`$text -match 'C10kServer\.Cmdlets')"
+            "threads=`$(`$after.Threads) descriptors=`$descriptors"
+"@
         $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
         $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path, '-Command', $script) { $start.ArgumentList.Add($text) }
+        foreach ($text in 'exec', $program.Path, '-NoModule', '-Command', $script) { $start.ArgumentList.Add($text) }
         $process = [System.Diagnostics.Process]::Start($start)
-        $process.StandardOutput.ReadToEnd().Trim() | Should -Be 'engine=False cmdlets=True'
+        $output = $process.StandardOutput.ReadToEnd().Trim() -split '\r?\n'
+        $output | Should -Be 'engine=False cmdlets=True', 'threads=0 descriptors=0'
         $process.WaitForExit()
     }
 

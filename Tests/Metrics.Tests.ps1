@@ -129,6 +129,31 @@ Describe 'ConvertTo-C10kPrometheus' {
         @($families.Keys.Where({ -not $_.StartsWith('c10k_') })) | Should -BeNullOrEmpty
     }
 
+    It 'passes promtool check metrics, which says nothing' {
+        if (-not (Get-Command promtool -CommandType Application -ErrorAction Ignore)) {
+            Set-ItResult -Skipped -Because 'there is no promtool here; Debian has it in the package prometheus'
+            return
+        }
+
+        $start = [System.Diagnostics.ProcessStartInfo]::new('promtool')
+        $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
+        foreach ($word in 'check', 'metrics') { $start.ArgumentList.Add($word) }
+        foreach ($case in @(
+                @{ Text = $text; Code = 0; Says = '^$' }
+                # And what it would say.
+                @{ Text = $text -replace 'c10k_sent_bytes_total', 'c10k_sent_kilobytes'; Code = 3; Says = 'c10k_sent_kilobytes' }
+            )) {
+            $process = [System.Diagnostics.Process]::Start($start)
+            $process.StandardInput.Write($case.Text)
+            $process.StandardInput.Close()
+            $says = $process.StandardError.ReadToEndAsync()
+            $output = $process.StandardOutput.ReadToEnd()
+            $process.WaitForExit()
+            "$output$($says.Result)".Trim() | Should -Match $case.Says
+            $process.ExitCode | Should -Be $case.Code
+        }
+    }
+
     It 'has the values of each server, its name told from others by a label' {
         $families = Read-Exposition $text
         foreach ($server in $one, $two) {
@@ -142,6 +167,9 @@ Describe 'ConvertTo-C10kPrometheus' {
             Get-Value $families c10k_sent_bytes_total $label | Should -Be $server.BytesSent
             Get-Value $families c10k_messages_received_total $label | Should -Be $server.MessagesReceived
             Get-Value $families c10k_handler_errors_total $label | Should -Be $server.HandlerErrors
+            Get-Value $families c10k_handler_timeouts_total $label | Should -Be $server.HandlerTimeouts
+            Get-Value $families c10k_event_errors_total $label | Should -Be $server.EventErrors
+            Get-Value $families c10k_events_lost_total $label | Should -Be $server.EventsLost
             Get-Value $families c10k_accept_errors_total $label | Should -Be $server.AcceptErrors
             Get-Value $families c10k_workers $label | Should -Be $server.WorkerCount
             Get-Value $families c10k_server_running $label | Should -Be 1

@@ -30,12 +30,28 @@ foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
     }
 }
 
-$enums = foreach ($name in 'ServerState', 'ConnectionState', 'CloseReason', 'WorkerState', 'DispatchMode', 'TcpState', 'LogLevel', 'LoadMode', 'Framing') {
-    # In the engine the first would be taken for the logging package's, and the second is a class.
-    @{ Name = $name; EngineName = switch ($name) { 'LogLevel' { 'EventLevel' } 'Framing' { 'FramingKind' } default { $name } } }
+# The module's own types, as far as objects of them come into users' hands. Errors come in records, which keep their messages.
+$public = [C10kServer.Server].Assembly.GetExportedTypes().Where({ $_.Namespace -eq 'C10kServer' })
+$outputs = foreach ($type in $public) {
+    $isForTheShell = [System.Management.Automation.IModuleAssemblyInitializer].IsAssignableFrom($type)
+    $isError = $type.IsSubclassOf([System.Exception])
+    if ($type.IsClass -and -not $type.IsAbstract -and -not $isForTheShell -and -not $isError) { @{ Name = $type.Name } }
 }
 
-$outputs = foreach ($name in 'Server', 'Connection', 'Worker', 'ServerOptions', 'Sample', 'LogRecord', 'LoadResult', 'LiveConnection') { @{ Name = $name } }
+$enums = foreach ($type in $public.Where({ $_.IsEnum })) {
+    $engineName = switch ($type.Name) {
+        # In the engine the first would be taken for the logging package's, and the second is a class.
+        'LogLevel' { 'EventLevel' }
+        'Framing' { 'FramingKind' }
+        # Of the cmdlets alone: what these mean is said to the engine in other ways.
+        { $_ -in 'BuiltInProtocol', 'ByteOrder', 'CountComparison', 'NewLine', 'ServerScope' } { $null }
+        default { $type.Name }
+    }
+    if ($engineName) { @{ Name = $type.Name; EngineName = $engineName } }
+}
+
+# The engine alone cannot make a table into text.
+$bare = -not (Get-Command Out-String -ErrorAction Ignore)
 
 $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
 $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -141,6 +157,16 @@ Describe 'about_C10kServer' {
         }
     }
 
+    It 'says what each state and each close reason means' {
+        foreach ($enum in [C10kServer.ConnectionState], [C10kServer.CloseReason], [C10kServer.ServerState]) {
+            foreach ($value in [enum]::GetNames($enum)) {
+                # Nobody ever sees a server before it runs.
+                if ($enum -eq [C10kServer.ServerState] -and $value -eq 'Created') { continue }
+                $about | Should -Match "(?m)^ {8}$value +[a-z]" -Because "$enum $value"
+            }
+        }
+    }
+
     It 'lists each error that the module writes, with its category' {
         $errors = & $section 'ERRORS'
         $ids = [regex]::Matches("$source", '"(\w+)",\s*ErrorCategory\.(\w+)')
@@ -152,6 +178,47 @@ Describe 'about_C10kServer' {
         foreach ($id in [regex]::Matches("$source", 'WriteNotFound\(\s*"(\w+)"')) {
             $errors | Should -Match "(?m)^ +$($id.Groups[1].Value) +ObjectNotFound "
         }
+    }
+
+    It 'lists no error that no test provokes' {
+        $tests = foreach ($file in [System.IO.Directory]::GetFiles($PSScriptRoot, '*.Tests.ps1')) {
+            if ($file -ne $PSCommandPath) { [System.IO.File]::ReadAllText($file) }
+        }
+        $elsewhere = @{
+            PlatformNotSupported = 'there is no other system here; that each cmdlet looks is tested below'
+            PortAccessDenied     = 'root cannot provoke it; that the engine''s failures have their Ids is tested below'
+            StartFailed          = 'it is for what nobody has foreseen; as above'
+        }
+        foreach ($id in [regex]::Matches((& $section 'ERRORS'), '(?m)^ {8}([A-Z]\w+) +[A-Z]\w+ ')) {
+            $name = $id.Groups[1].Value
+            if ($name -eq 'Id') { continue }
+            if ($elsewhere[$name]) { continue }
+            "$tests" -match "\b$name\b" | Should -BeTrue -Because "a test provokes $name"
+        }
+    }
+
+    It 'has an Id for each way in which the engine fails to start' {
+        Start-C10kServer | Stop-C10kServer
+        $engine = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' })[0]
+        $exception = $engine.GetType('C10kServer.Engine.ServerStartException')
+        $constructor = $exception.GetConstructors('Public, NonPublic, Instance')[0]
+        $errors = [C10kServer.Server].Assembly.GetType('C10kServer.Commands.EngineErrors')
+        $map = $errors.GetMethods('Static, NonPublic').Where({ $_.GetParameters()[0].ParameterType -eq $exception -and $_.Name -eq 'For' })[0]
+        $ids = foreach ($failure in [enum]::GetValues($engine.GetType('C10kServer.Engine.StartFailure'))) {
+            $arguments = foreach ($parameter in $constructor.GetParameters()) {
+                switch ($parameter.ParameterType) {
+                    { $_ -eq [string] } { 'no' }
+                    { $_ -eq [int] } { 13 }
+                    { $_.IsEnum } { $failure }
+                    default { $null }
+                }
+            }
+            $record = $map.Invoke($null, @($constructor.Invoke(@($arguments)), $null))
+            $record.CategoryInfo.Category | Should -Not -Be NotSpecified
+            $record.FullyQualifiedErrorId
+        }
+        foreach ($id in 'PortInUse', 'PortAccessDenied', 'AddressNotAvailable', 'DescriptorLimit') { $ids | Should -Contain $id }
+        foreach ($id in $ids) { & $section 'ERRORS' | Should -Match "(?m)^ +$id " }
     }
 
     It 'lists no error that there is not' {
@@ -186,7 +253,7 @@ Describe 'What is written: <Name>' -ForEach @($written.Values) {
     }
 
     It 'goes into each -Server, where it is of a server' {
-        if ($type -eq [C10kServer.Server] -or ($type.GetProperty('Id') -and $type.GetProperty('ServerName'))) {
+        if ($type -eq [C10kServer.Server] -or $type.GetProperty('ServerName')) {
             [C10kServer.Parameters.ServerSelector].GetConstructor(@($type)) | Should -Not -BeNullOrEmpty
         }
     }
@@ -216,6 +283,19 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
 
     It 'has the class that its name says' {
         $command.ImplementingType.FullName | Should -Be "C10kServer.Commands.$($command.Verb)$($command.Noun)Command"
+    }
+
+    It 'says on other systems than Linux what it needs, before it does anything' {
+        $command.ImplementingType.IsSubclassOf([C10kServer.Commands.C10kCmdlet]) | Should -BeTrue
+        for ($type = $command.ImplementingType; $type -ne [C10kServer.Commands.C10kCmdlet]; $type = $type.BaseType) {
+            $folder = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/Cmdlets/Commands"
+            foreach ($file in [System.IO.Directory]::GetFiles($folder, "$($type.Name -replace 'Command$')*.cs")) {
+                $text = [System.IO.File]::ReadAllText($file)
+                if ($text -match 'void BeginProcessing\(\)') {
+                    $text | Should -Match 'void BeginProcessing\(\)\s*\{\s*base\.BeginProcessing\(\);' -Because $file
+                }
+            }
+        }
     }
 
     It 'declares what it writes' {
@@ -390,6 +470,11 @@ Describe 'Example of <Command>: <Title>' -ForEach $examples {
         Get-C10kServer | Stop-C10kServer
     }
 
+    It 'fits a console of 80 columns, in which help is indented by four' {
+        foreach ($line in $Code -split '\r?\n') { $line.Length -le 76 | Should -BeTrue -Because $line }
+        "---------- $Title ----------".Length -le 76 | Should -BeTrue -Because $Title
+    }
+
     It 'runs, and cleans up behind itself' {
         $ErrorActionPreference = 'Stop'
         $null = & ([scriptblock]::Create($Code))
@@ -477,8 +562,28 @@ Describe 'Type <Name>' -ForEach $outputs {
             'Sample' { $server | Measure-C10kServer -Interval 10ms }
             'LogRecord' { @(Get-C10kLog types)[0] }
             'LoadResult' { $server | Invoke-C10kLoad -Connection 2 -Count 10 }
+            { $_ -like '*EventArgs' } {
+                # What the shell's event manager keeps of one event of each kind.
+                $kind = if ($Name -eq 'ServerStateEventArgs') { 'StateChanged' } else { 'ConnectionClosed' }
+                $source = Start-C10kServer -Name source
+                $events = $ExecutionContext.Events
+                $subscription = $events.SubscribeEvent($source, $kind, 'source', $null, [scriptblock]$null, $false, $false)
+                [System.Net.Sockets.TcpClient]::new('127.0.0.1', $source.Port).Dispose()
+                while ($source.Closed -eq 0 -and $patience.Elapsed.TotalSeconds -lt 5) { [System.Threading.Thread]::Sleep(10) }
+                $source | Stop-C10kServer
+                $received = $events.ReceivedEvents
+                while ($received.Count -eq 0 -and $patience.Elapsed.TotalSeconds -lt 5) { [System.Threading.Thread]::Sleep(10) }
+                $received[0].SourceEventArgs
+                $events.UnsubscribeEvent($subscription)
+                while ($received.Count) { $received.RemoveAt(0) }
+            }
         }
-        $text = [System.Management.Automation.PSSerializer]::Serialize($object)
+
+        # Counters and times of what lives go on; the last ones stay.
+        if ($Name -eq 'Server') { $server | Stop-C10kServer }
+
+        # As deep as Export-Clixml and remoting go.
+        $text = [System.Management.Automation.PSSerializer]::Serialize($object, 2)
         $copy = [System.Management.Automation.PSSerializer]::Deserialize($text)
     }
 
@@ -499,6 +604,15 @@ Describe 'Type <Name>' -ForEach $outputs {
         }
     }
 
+    It 'has arrays where there are several: what a compiler makes for an interface has no [0] in the shell' {
+        foreach ($property in $type.GetProperties()) {
+            if ($property.PropertyType -ne [string] -and [System.Collections.IEnumerable].IsAssignableFrom($property.PropertyType)) {
+                # IPAddress and the like are values; only what enumerates is meant.
+                $property.PropertyType.IsArray | Should -BeTrue -Because "$($property.Name) is $($property.PropertyType)"
+            }
+        }
+    }
+
     It 'comes back from CLIXML with each value, and enums by name' {
         $copy.PSTypeNames -contains "Deserialized.C10kServer.$Name" | Should -BeTrue
         foreach ($property in $type.GetProperties()) {
@@ -509,13 +623,21 @@ Describe 'Type <Name>' -ForEach $outputs {
             }
 
             $copy.PSObject.Properties[$property.Name] | Should -Not -BeNullOrEmpty -Because $property.Name
-            if ($property.PropertyType.IsEnum) {
-                $copy.($property.Name) | Should -Be "$($object.($property.Name))"
+            $value = $object.($property.Name)
+            if ($value -is [enum]) {
+                $copy.($property.Name) | Should -Be "$value"
+                @($copy | Where-Object $property.Name -EQ $value) | Should -HaveCount 1 -Because "Where $($property.Name) -eq $value"
+                @($copy | Where-Object $property.Name -EQ "$value") | Should -HaveCount 1 -Because "Where $($property.Name) -eq $value"
             }
             if ($property.PropertyType -in [int], [long], [bool], [timespan], [datetime], [double]) {
                 $copy.($property.Name).GetType() | Should -Be $property.PropertyType -Because $property.Name
             }
         }
+    }
+
+    It 'is shown as the original is when it has come back, in the table and in the list' -Skip:$bare {
+        $copy | Out-String -Width 120 | Should -Be ($object | Out-String -Width 120)
+        $copy | Format-List | Out-String -Width 120 | Should -Be ($object | Format-List | Out-String -Width 120)
     }
 
     It 'says in short what it is' {
@@ -566,6 +688,61 @@ Describe 'The table <Name> of <Type>' -ForEach $tables {
 
     It 'has a cell for each header' {
         $cells.Count | Should -Be $headers.Count
+    }
+
+    It 'fits 80 columns with the widest values that there are, and cuts nothing off' -Skip:$bare {
+        $ipv6 = [System.Net.IPEndPoint]::new([ipaddress]'2001:db8:1234:5678:9abc:def0:1234:5678', 54321)
+        $mapped = [System.Net.IPEndPoint]::new([ipaddress]'::ffff:203.0.113.250', 54321)
+        $ipv4 = [System.Net.IPEndPoint]::new([ipaddress]'203.0.113.250', 54321)
+        foreach ($endPoint in $ipv6, $mapped, $ipv4) {
+            $row = [ordered]@{}
+            foreach ($property in $class.GetProperties()) {
+                $kind = [System.Nullable]::GetUnderlyingType($property.PropertyType) ?? $property.PropertyType
+                $longest = ''
+                foreach ($text in $(if ($kind.IsEnum) { [enum]::GetNames($kind) })) { if ($text.Length -gt $longest.Length) { $longest = $text } }
+                $row[$property.Name] = switch ($property.Name) {
+                    # Bounded, or numbered from 0.
+                    'Worker' { 255; break }
+                    'WorkerCount' { 256; break }
+                    'BusyPercent' { 100.0; break }
+                    'Id' { switch ($class) { ([C10kServer.Worker]) { 255 } ([C10kServer.Server]) { 12345 } default { 1234567890 } }; break }
+                    # A connection that is watched has opened or closed.
+                    'State' { if ($Type -like '*#Watched') { 'Closed' } else { $longest }; break }
+                    { $kind -eq [System.Net.EndPoint] } { $endPoint; break }
+                    { $kind -eq [string] } { 'a-name-longer-than-its-column'; break }
+                    { $kind -eq [int] } { 1234567; break }
+                    { $kind -eq [long] } { 12345; break }
+                    { $kind -eq [double] } { 12345.6; break }
+                    { $kind -eq [timespan] } { [timespan]'23:59:59'; break }
+                    { $kind -eq [datetime] } { [datetime]'2026-12-31 23:59:59'; break }
+                    { $kind.IsEnum } { $longest; break }
+                }
+            }
+
+            $object = [pscustomobject]$row
+            $object.PSTypeNames.Insert(0, ($Type -split '#')[0])
+            if ($Type -ne $object.PSTypeNames[0]) { $object.PSTypeNames.Insert(0, $Type) }
+            $view = if ($Name -eq $class.FullName) { @{} } else { @{ View = $Name } }
+            $lines = ($object | Format-Table @view | Out-String -Width 80).Split("`n").TrimEnd()
+            foreach ($line in $lines) {
+                $line.Length -le 80 | Should -BeTrue -Because $line
+                $line | Should -Not -Match '\u2026' -Because 'nothing is cut off'
+            }
+
+            # Of numbers and times nothing is wrapped either: names and addresses alone.
+            foreach ($cell in $cells) {
+                $property = "$($cell.PropertyName)"
+                if ($property -and $class.GetProperty($property).PropertyType -notin [string], [object], [System.Net.EndPoint]) {
+                    $format = "$($cell.FormatString)"
+                    $text = if ($format) { $format -f $row[$property] } else { "$($row[$property])" }
+                    "$lines".Contains($text) | Should -BeTrue -Because "$property is $text"
+                }
+            }
+
+            if ($endPoint -eq $ipv4 -and "$($cells.PropertyName)" -match 'EndPoint') {
+                "$lines".Contains("$ipv4") | Should -BeTrue -Because 'IPv4 fits a line'
+            }
+        }
     }
 
     It 'shows properties that there are' {

@@ -40,6 +40,13 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $manifest.Version | Should -Be ([version]'0.1.0')
         $manifest.Description | Should -Not -BeNullOrEmpty
         $data = $manifest.PrivateData.PSData
+        $manifest.Author | Should -Not -BeNullOrEmpty
+        $manifest.CompatiblePSEditions | Should -Be Core
+        "$($manifest.PowerShellVersion)" | Should -Be '7.6'
+        @($manifest.ExportedCmdlets.Keys).Count | Should -BeGreaterThan 20
+        foreach ($uri in $data.LicenseUri, $data.ProjectUri) {
+            [uri]::IsWellFormedUriString($uri, 'Absolute') | Should -BeTrue -Because $uri
+        }
         foreach ($name in 'Tags', 'LicenseUri', 'ProjectUri', 'ReleaseNotes') { $data[$name] | Should -Not -BeNullOrEmpty }
         foreach ($file in 'LICENSE', 'README.md', 'CHANGELOG.md') { [System.IO.File]::Exists("$module/$file") | Should -BeTrue }
     }
@@ -55,6 +62,14 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $names | Should -Contain 'C10kServer.Engine.dll'
     }
 
+    It 'has the license of each library that is not its own' {
+        $notice = [System.IO.File]::ReadAllText("$module/bin/dependencies/NOTICE.txt")
+        $paths = [System.IO.Directory]::GetFiles("$module/bin/dependencies", '*.dll')
+        $files = $paths.ForEach({ [System.IO.Path]::GetFileName($_) }) -notlike 'C10kServer.*'
+        $files.Count | Should -BeGreaterThan 1
+        foreach ($file in $files) { $notice | Should -Match "(?m)^$([regex]::Escape($file))$" }
+    }
+
     It 'serves, with help, and takes nothing from the repository' -Skip:(-not $hostBuilt) {
         $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
         $script = @"
@@ -68,13 +83,29 @@ Describe 'The published module' -Skip:(-not $dotnet) {
             Stop-C10kServer `$server.Name
             (Get-Help Start-C10kServer).Synopsis.Trim().Length -gt 10
             (Get-Help about_C10kServer).Length -gt 1000
-            [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -in 'C10kServer.Cmdlets', 'C10kServer.Engine' }).Location
+            `$imported = Get-Module C10kServer
+            `$imported.ModuleBase
+            `$imported.ExportedFormatFiles; `$imported.ExportedTypeFiles
+            (Get-Help Start-C10kServer).Synopsis.Trim().Length -gt 10 -and (Get-Help about_C10kServer_Testing).Length -gt 1000
+            '--'
+
+            # Whatever of the repository is loaded, beside the host itself.
+            [System.IO.File]::ReadAllLines('/proc/self/maps') -match ' $repository/' -notmatch ' $repository/Tests/Host/'
+            '--'
+            `$own = [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -like 'C10kServer.*' })
+            `$own.Where({ `$_.GetName().Name -ne 'C10kServer.Host' }).Location
 "@
         $lines = Invoke-Program -Path $program.Dotnet -Location $folder -Argument exec, $program.Path, '-NoModule', '-Command', $script
-        $lines[0] | Should -Be 'HI'
-        $lines[1] | Should -Be 'True'
-        $lines[2] | Should -Be 'True'
-        $lines.Count | Should -Be 5
-        foreach ($line in $lines[3, 4]) { $line | Should -BeLike "$module/*" }
+        $text = $lines -join "`n"
+        $seen, $strangers, $assemblies = $text -split '(?m)^--$'
+        $seen = $seen.Trim() -split "`n"
+        $seen[0, 1, 2] | Should -Be 'HI', 'True', 'True'
+        $seen[3] | Should -Be $module
+        $seen[4, 5] | Should -Be "$module/Formats/C10kServer.format.ps1xml", "$module/Formats/C10kServer.types.ps1xml"
+        $seen[6] | Should -Be 'True'
+        $strangers.Trim() | Should -BeNullOrEmpty -Because 'nothing of the repository is loaded'
+        $assemblies = $assemblies.Trim() -split "`n"
+        $assemblies | Should -HaveCount 2
+        foreach ($line in $assemblies) { $line | Should -BeLike "$module/*" }
     }
 }

@@ -66,7 +66,19 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
     /// <summary>The servers of that name. A pattern may match nothing; a literal that does is an error.</summary>
     private protected Server[] FindServers(string name)
     {
-        Server[] found = ServerRegistry.Find(name);
+        Server[] found;
+        try
+        {
+            found = ServerRegistry.Find(name);
+        }
+        catch (WildcardPatternException e)
+        {
+            WriteError(new ErrorRecord(
+                new ArgumentException($"'{name}' is no pattern that can be read: a [ without its ], say. Names have no such characters in them.", e),
+                "InvalidPattern", ErrorCategory.InvalidArgument, name));
+            return [];
+        }
+
         if (found.Length == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
         {
             WriteNotFound("ServerNotFound", Messages.ServerNameUnknown(name), name);

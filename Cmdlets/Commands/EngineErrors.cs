@@ -55,7 +55,20 @@ internal static class EngineErrors
             null => "",
             string option => option,
         };
+        return Describe(e, parameter);
+    }
+
+    /// <summary>The engine's message about an option, as one about a parameter.</summary>
+    internal static string Describe(ArgumentException e, string parameter)
+    {
         int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);
-        return parameter.Length == 0 || suffix < 0 ? e.Message : $"-{parameter}: {e.Message[..suffix]}";
+        if (parameter.Length == 0 || suffix < 0)
+        {
+            return e.Message;
+        }
+
+        string text = e.Message[..suffix];
+        string option = $"{e.ParamName} ";
+        return $"-{parameter}: {(text.StartsWith(option, StringComparison.Ordinal) ? "it " + text[option.Length..] : text)}";
     }
 }

@@ -231,17 +231,12 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     }
 
     /// <summary>The engine names its option; the user gave a parameter.</summary>
-    private static string Describe(ArgumentException e)
+    private static string Describe(ArgumentException e) => EngineErrors.Describe(e, e.ParamName switch
     {
-        string parameter = e.ParamName switch
-        {
-            nameof(Engine.Load.LoadOptions.Connections) => nameof(Connection),
-            nameof(Engine.Load.LoadOptions.Target) => nameof(UnixPath),
-            _ => e.ParamName!,
-        };
-        int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);
-        return $"-{parameter}: {(suffix < 0 ? e.Message : e.Message[..suffix])}";
-    }
+        nameof(Engine.Load.LoadOptions.Connections) => nameof(Connection),
+        nameof(Engine.Load.LoadOptions.Target) => nameof(UnixPath),
+        _ => e.ParamName!,
+    });
 
     /// <summary>One of several servers is a bad record, and the next is loaded; the one target is all there is.</summary>
     private void Fail(Exception exception, string id, ErrorCategory category, object target)

@@ -67,7 +67,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
                 return No("it is at a limit and turned the connection away");
             }
         }
-        while (patience.Wait(() => ("Connected, not accepted yet", -1)));
+        while (patience.Wait(() => (Stand("Connected, not accepted yet"), -1)));
         return No("the connection was made, and not accepted in time");
     }
 
@@ -78,6 +78,8 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
         Result = why;
         return false;
     }
+
+    private string Stand(string step) => $"{step}; {server.Name} has {Messages.Connections(server.ConnectionCount)}";
 
     /// <summary>Where a server on all interfaces is found from here.</summary>
     private static EndPoint Reachable(EndPoint endPoint) => endPoint switch
@@ -111,7 +113,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
                 }
             }
         }
-        while (patience.Wait(() => ("Connecting", -1)));
+        while (patience.Wait(() => (Stand("Connecting"), -1)));
         return false;
     }
 
@@ -119,7 +121,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
     {
         while (!socket.Poll(0, SelectMode.SelectWrite))
         {
-            if (!patience.Wait(() => ("Connecting", -1)))
+            if (!patience.Wait(() => (Stand("Connecting"), -1)))
             {
                 return false;
             }

@@ -14,4 +14,8 @@ public sealed class ConnectionEventArgs : EventArgs
 
     /// <summary>The connection as it was at that moment.</summary>
     public Connection Connection { get; }
+
+    /// <summary>The event in short.</summary>
+    /// <returns>For instance "C10k1: #17 192.0.2.7:50112 Closed".</returns>
+    public override string ToString() => $"{Server.Name}: {Connection} {Connection.State}";
 }

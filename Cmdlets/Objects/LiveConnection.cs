@@ -60,6 +60,8 @@ public sealed class LiveConnection
         set => _session.Tag = value;
     }
 
+    internal Server Server => _pool.Server;
+
     /// <summary>What a handler sees as <c>$ConnectionState</c>. Handlers of one connection never run at the same time, so it needs no lock.</summary>
     internal Hashtable ConnectionState => _state ??= new Hashtable(StringComparer.OrdinalIgnoreCase);
 

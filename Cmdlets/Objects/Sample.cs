@@ -9,8 +9,7 @@ public sealed class Sample
         double seconds = interval.TotalSeconds;
         Time = DateTime.Now;
         Interval = interval;
-        ServerId = server.Id;
-        ServerName = server.Name;
+        Server = server;
         ConnectionCount = after.ConnectionCount;
         Accepts = (after.Accepted - before.Accepted) / seconds;
         Closes = (after.Closed - before.Closed) / seconds;
@@ -19,6 +18,9 @@ public sealed class Sample
         BytesSent = (after.BytesSent - before.BytesSent) / seconds;
     }
 
+    // Not public: a sample that is exported would take its whole server along.
+    internal Server Server { get; }
+
     /// <summary>When the interval ended, in local time.</summary>
     public DateTime Time { get; }
 
@@ -26,10 +28,10 @@ public sealed class Sample
     public TimeSpan Interval { get; }
 
     /// <summary>The Id of the server.</summary>
-    public int ServerId { get; }
+    public int ServerId => Server.Id;
 
     /// <summary>The name of the server.</summary>
-    public string ServerName { get; }
+    public string ServerName => Server.Name;
 
     /// <summary>The connections at its end.</summary>
     public int ConnectionCount { get; }

@@ -75,7 +75,7 @@ public sealed class Server : IDisposable
     public EndPoint? EndPoint => _engine.EndPoints is [EndPoint first, ..] ? first : null;
 
     /// <summary>All addresses and ports, and the path, that it listens on.</summary>
-    public IReadOnlyList<EndPoint> EndPoints => _engine.EndPoints;
+    public EndPoint[] EndPoints => [.. _engine.EndPoints];
 
     /// <summary>The number of worker threads.</summary>
     public int WorkerCount => _engine.Options.WorkerCount;
@@ -141,7 +141,7 @@ public sealed class Server : IDisposable
     public ServerOptions Options => new(_engine.Options, _handler);
 
     /// <summary>The worker threads, as they are now.</summary>
-    public IReadOnlyList<Worker> Workers
+    public Worker[] Workers
     {
         get
         {
@@ -153,7 +153,7 @@ public sealed class Server : IDisposable
 
     /// <summary>The connections, as they are now. Get-C10kConnection gets them one by one, with filters.</summary>
     /// <exception cref="TimeoutException">A worker did not answer.</exception>
-    public IReadOnlyList<Connection> Connections =>
+    public Connection[] Connections =>
         [.. Fetch(new Engine.ConnectionFilter()).Select(info => new Connection(this, info))];
 
     /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>

@@ -63,7 +63,7 @@ public sealed class ServerOptions
     public object? Handler { get; }
 
     /// <summary>The addresses to listen on; none where there is only a path, or what systemd passed.</summary>
-    public IReadOnlyList<IPAddress> Address { get; }
+    public IPAddress[] Address { get; }
 
     /// <summary>The path of the Unix domain socket to listen on.</summary>
     public string? UnixPath { get; }
@@ -180,10 +180,10 @@ public sealed class ServerOptions
     public TimeSpan? HandlerTimeout { get; }
 
     /// <summary>The modules of the handler's runspaces.</summary>
-    public IReadOnlyList<string>? ImportModule { get; }
+    public string[]? ImportModule { get; }
 
     /// <summary>Further arguments of the scripts.</summary>
-    public IReadOnlyList<object?>? ArgumentList { get; }
+    public object?[]? ArgumentList { get; }
 
     /// <summary>The options that tell servers apart.</summary>
     /// <returns>For instance "Echo, 8 workers".</returns>

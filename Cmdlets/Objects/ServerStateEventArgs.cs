@@ -18,4 +18,8 @@ public sealed class ServerStateEventArgs : EventArgs
 
     /// <summary>The state that it went into. It may be in another by now: State of the server tells.</summary>
     public ServerState State { get; }
+
+    /// <summary>The event in short.</summary>
+    /// <returns>For instance "C10k1: Running to Draining".</returns>
+    public override string ToString() => $"{Server.Name}: {PreviousState} to {State}";
 }

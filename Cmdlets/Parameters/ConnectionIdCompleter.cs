@@ -22,12 +22,14 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
     /// <returns>The Ids.</returns>
     public IEnumerable<CompletionResult> CompleteArgument(
         string commandName, string parameterName, string wordToComplete, CommandAst commandAst, IDictionary fakeBoundParameters) =>
-        ServerRegistry.List()
+        Completion.Servers(fakeBoundParameters)
             .SelectMany(server => fakeBoundParameters.Contains("Closed") ? server.GetClosed() : Connections(server))
+            .Where(connection => connection.Id.ToString(CultureInfo.InvariantCulture).StartsWith(wordToComplete, StringComparison.Ordinal))
+            .Take(Most)
+            .OrderBy(connection => connection.Id)
             .SelectMany(connection => Completion.Offer(
                 connection.Id.ToString(CultureInfo.InvariantCulture), wordToComplete,
-                $"{connection.ServerName}: {connection.RemoteEndPoint}, {connection.State}"))
-            .Take(Most);
+                $"{connection.ServerName}: {connection.RemoteEndPoint}, {connection.State}"));
 
     private static IEnumerable<Connection> Connections(Server server)
     {

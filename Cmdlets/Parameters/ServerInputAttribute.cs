@@ -14,10 +14,14 @@ public sealed class ServerInputAttribute : ArgumentTransformationAttribute
     /// <param name="engineIntrinsics">Not used.</param>
     /// <param name="inputData">What was given.</param>
     /// <returns>An array with the selector, or what was given.</returns>
-    public override object Transform(EngineIntrinsics engineIntrinsics, object inputData) => Argument.Unwrap(inputData) switch
+    public override object Transform(EngineIntrinsics engineIntrinsics, object inputData)
     {
-        Server server => new[] { new ServerSelector(server) },
-        Worker worker => new[] { new ServerSelector(worker) },
-        _ => inputData,
-    };
+        OwnObjects.RefuseCopy(inputData);
+        return Argument.Unwrap(inputData) switch
+        {
+            Server server => new[] { new ServerSelector(server) },
+            Worker worker => new[] { new ServerSelector(worker) },
+            _ => inputData,
+        };
+    }
 }

@@ -43,11 +43,35 @@ public sealed class ServerSelector
         Server = record.Server;
     }
 
+    /// <summary>The server that a sample is of.</summary>
+    /// <param name="sample">The sample.</param>
+    public ServerSelector(Sample sample)
+    {
+        ArgumentNullException.ThrowIfNull(sample);
+        _what = sample;
+        Server = sample.Server;
+    }
+
+    /// <summary>The server of a connection in a handler's hands, and in it that connection alone.</summary>
+    /// <param name="connection">The connection.</param>
+    public ServerSelector(LiveConnection connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        _what = connection;
+        Server = connection.Server;
+        Connection = connection.Id;
+    }
+
     /// <summary>The servers whose name matches.</summary>
     /// <param name="name">A name, or a pattern with wildcards.</param>
     public ServerSelector(string name)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (string.IsNullOrEmpty(name))
+        {
+            // The shell shows it to who gave the empty string.
+            throw new ArgumentException("No server's name is empty. Give a name, with wildcards if need be, an Id, or a server object.");
+        }
+
         _what = Name = name;
     }
 

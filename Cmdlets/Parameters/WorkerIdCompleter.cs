@@ -18,12 +18,7 @@ public sealed class WorkerIdCompleter : IArgumentCompleter
     public IEnumerable<CompletionResult> CompleteArgument(
         string commandName, string parameterName, string wordToComplete, CommandAst commandAst, IDictionary fakeBoundParameters)
     {
-        Server[] servers = ServerRegistry.List();
-        if (Argument.Unwrap(fakeBoundParameters["Server"]) is string pattern)
-        {
-            servers = ServerRegistry.Find(pattern);
-        }
-
+        Server[] servers = Completion.Servers(fakeBoundParameters);
         int count = servers.Length == 0 ? 0 : servers.Max(server => server.WorkerCount);
         return Enumerable.Range(0, count).SelectMany(worker => Completion.Offer(
             worker.ToString(CultureInfo.InvariantCulture), wordToComplete, $"worker {worker}"));
