@@ -473,6 +473,17 @@ Describe 'Watch-C10kConnection' {
         $late, $later | Stop-C10kServer
     }
 
+    It 'goes on while nothing happens, where no -Timeout was given' {
+        $running = Start-Shell 'Watch-C10kConnection Watch'
+        Wait-Until { (Get-WatcherCount $server) -eq 1 }
+
+        # Some of its looks, which find nothing.
+        $running.Run.AsyncWaitHandle.WaitOne(700) | Should -BeFalse
+        Invoke-Visit $server 1
+        Wait-Until { $running.Rows.Count -eq 2 }
+        (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
+    }
+
     It 'unsubscribes when the pipeline wants no more' {
         do {
             & { $server; Invoke-Visit $server 5 } | Watch-C10kConnection | ForEach-Object { $first = $_; break }

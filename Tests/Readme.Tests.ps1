@@ -48,19 +48,11 @@ BeforeAll {
             Before = @{ 'Restart-C10kServer' = '$peers.Dispose()' }
         }
         'Acting on connections' = @{
-            Setup = "`$null = Start-C10kServer -Name Main; `$peers = @(1..4 | ForEach-Object { $connect }); " + (& $until '(Get-C10kConnection).Count -eq 4')
-            Before = @{
-                # Clients that come and reset, for as long as the reader watches.
-                'Watch-C10kConnection' = '$null = [powershell]::Create().AddScript({
-                    for ($i = 0; $i -lt 200; $i++) {
-                        $peer = [System.Net.Sockets.TcpClient]::new("127.0.0.1", $args[0])
-                        $peer.Client.LingerState = [System.Net.Sockets.LingerOption]::new($true, 0)
-                        $peer.Client.Send([byte[]](1, 2)) | Out-Null
-                        $peer.Client.Receive([byte[]]::new(2)) | Out-Null
-                        $peer.Client.Close()
-                        [System.Threading.Thread]::Sleep(50)
-                    }
-                }).AddArgument((Get-C10kServer Main).Port).BeginInvoke()'
+            Setup = "`$null = Start-C10kServer -Name Main -Port 7007; `$peers = @(1..4 | ForEach-Object { $connect }); " + (& $until '(Get-C10kConnection).Count -eq 4')
+            # Clients that come and reset while the reader watches.
+            Beside = @{
+                'Watch-C10kConnection' = 'echo begun; for i in $(seq 60); do ' +
+                'dotnet run --project Tests/Clients -- misbehave --kind reset --port 7007 >/dev/null; sleep 0.1; done'
             }
         }
         'From another machine, over SSH' = @{
@@ -158,6 +150,10 @@ Describe 'README.md: <Title>' -ForEach $sections {
 
         foreach ($key in $scene.Before.Keys) {
             if ($Text.Contains($key)) { $null = Invoke-Prompt $reader $scene.Before[$key] }
+        }
+
+        foreach ($key in $scene.Beside.Keys) {
+            if ($Text.Contains($key)) { $null = Invoke-Terminal $reader (Resolve-Port $reader $scene.Beside[$key]) -Shown begun }
         }
 
         $actual = switch ($Kind) {

@@ -62,10 +62,20 @@ function Open-Reader {
     }
     Write-Program "$folder/bin/dotnet" "case `"`$1 `$2 `$3`" in`n$($programs -join "`n")`n*) echo `"dotnet `$*: not here`" >&2; exit 97;;`nesac"
 
-    $shell = @($reader.Shell.Words) + @(if ($reader.Shell.IsPwsh) { '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', '-' })
-    $reader.Prompt = Open-Terminal $reader $shell
-    $null = Invoke-Prompt $reader "Import-Module '$folder/clone/C10kServer.psd1'"
     $reader
+}
+
+function Open-Prompt {
+    <#
+    .SYNOPSIS
+        The reader's shell, with the module imported.
+    #>
+    [CmdletBinding()]
+    param([hashtable] $Reader)
+
+    $words = @($Reader.Shell.Words) + @(if ($Reader.Shell.IsPwsh) { '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', '-' })
+    $Reader.Prompt = Open-Terminal $Reader $words
+    $null = Invoke-Prompt $Reader "Import-Module '$($Reader.Clone)/C10kServer.psd1'"
 }
 
 function Open-Terminal {
@@ -156,6 +166,7 @@ function Invoke-Prompt {
     [OutputType([string])]
     param([hashtable] $Reader, [string] $Text, [string[]] $Shown)
 
+    if (-not $Reader.Prompt) { Open-Prompt $Reader }
     $terminal = $Reader.Prompt
     $terminal.Output.Lines.Clear()
     $terminal.Errors.Lines.Clear()
@@ -205,11 +216,14 @@ function Close-Reader {
     [CmdletBinding()]
     param([hashtable] $Reader)
 
-    $stubborn = foreach ($terminal in @($Reader.Terminals) + $Reader.Prompt) {
+    # Out of a remote prompt first, where there is one.
+    if ($Reader.Prompt -and -not $Reader.Prompt.Process.HasExited) { $Reader.Prompt.Process.StandardInput.Write("exit`n`nexit`n`n") }
+    $stubborn = foreach ($terminal in @($Reader.Prompt) + $Reader.Terminals) {
+        if (-not $terminal) { continue }
         $process = $terminal.Process
         if (-not $process.HasExited) {
             $process.StandardInput.Close()
-            if (-not $process.WaitForExit(3000)) { Send-Interrupt $terminal }
+            if (-not $process.WaitForExit(2000)) { Send-Interrupt $terminal }
             if (-not $process.WaitForExit(10000)) {
                 "$($process.StartInfo.ArgumentList)"
                 $process.Kill($true)
