@@ -465,7 +465,9 @@ Describe 'Watch-C10kConnection' {
         Invoke-Visit $late 1
         Invoke-Visit $other 1
         Wait-Until { $running.Rows.Count -eq 4 }
-        $running.Rows.ServerName -join ' ' | Should -Be 'Late Late WatchOther WatchOther'
+
+        # Not by enumeration, which waits for the end of the pipeline.
+        $running.Rows.ReadAll().ServerName -join ' ' | Should -Be 'Late Late WatchOther WatchOther'
         (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
         foreach ($one in $server, $other, $late) { Get-WatcherCount $one | Should -Be 0 }
         $later = Start-C10kServer -Name Later
