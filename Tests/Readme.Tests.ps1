@@ -128,7 +128,6 @@ Describe 'README.md: <Title>' -ForEach $sections {
         elseif ($scene.Needs -and -not $reader.Shell.IsPwsh) { $reader.SkipRest = 'the other end needs pwsh' }
         elseif ($scene.Needs) { Add-Machine $reader }
         if ($scene.Setup) { $null = Invoke-Prompt $reader (Resolve-Port $reader $scene.Setup) }
-        $used = @{}
     }
 
     AfterAll {

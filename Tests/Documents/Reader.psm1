@@ -106,7 +106,7 @@ function Open-Terminal {
     $terminal
 }
 
-function Update-Side {
+function Read-Side {
     <#
     .SYNOPSIS
         Takes what lines have come.
@@ -133,8 +133,8 @@ function Wait-Terminal {
 
     $clock = [System.Diagnostics.Stopwatch]::StartNew()
     while ($true) {
-        Update-Side $Terminal.Output
-        Update-Side $Terminal.Errors
+        Read-Side $Terminal.Output
+        Read-Side $Terminal.Errors
         if (& $Enough) { return }
         if ($clock.Elapsed.TotalSeconds -gt $Seconds) {
             $there = @($Terminal.Output.Lines) + $Terminal.Errors.Lines

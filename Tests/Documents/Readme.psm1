@@ -28,10 +28,10 @@ function Read-CodeBlock {
         $text = $Block[$i]
         if ($text -match $script:prompt) {
             if ($step) { $step }
-            $step = Get-NewStep PowerShell $Matches.text ($Line + $i)
+            $step = Get-NewStep -Kind PowerShell -Text $Matches.text -Line ($Line + $i)
         } elseif ($text -match '^\$ (?<text>.*)$') {
             if ($step) { $step }
-            $step = Get-NewStep Shell $Matches.text ($Line + $i)
+            $step = Get-NewStep -Kind Shell -Text $Matches.text -Line ($Line + $i)
         } elseif ($text -match '^>> (?<text>.*)$') {
             $step.Text += "`n" + $Matches.text
         } elseif ($text -match '^# ' -and (-not $step -or $Block[$i - 1] -eq '')) {
@@ -42,7 +42,7 @@ function Read-CodeBlock {
             $step.Output.Add($text)
         } elseif ($text) {
             # Neither a command nor what comes of one: nobody can run it.
-            $step = Get-NewStep Unknown $text ($Line + $i)
+            $step = Get-NewStep -Kind Unknown -Text $text -Line ($Line + $i)
         }
     }
 
@@ -58,8 +58,8 @@ function Read-Fence {
     [OutputType([hashtable])]
     param([string[]] $Block, [int] $Line)
 
-    if ($Block.Count -eq 0 -or $Block[0] -notmatch '^# (?<name>[\w.-]+)$') { return Get-NewStep Unknown "$Block" $Line }
-    $step = Get-NewStep File ($Block -join "`n") $Line
+    if ($Block.Count -eq 0 -or $Block[0] -notmatch '^# (?<name>[\w.-]+)$') { return Get-NewStep -Kind Unknown -Text "$Block" -Line $Line }
+    $step = Get-NewStep -Kind File -Text ($Block -join "`n") -Line $Line
     $step.Name = $Matches.name
     $step
 }
