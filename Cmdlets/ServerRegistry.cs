@@ -145,7 +145,8 @@ internal static class ServerRegistry
         }
     }
 
-    private static void Stop(IEnumerable<Server> servers)
+    /// <summary>Stops them one after the other, and lets none of them keep the others.</summary>
+    internal static void Stop(IEnumerable<Server> servers)
     {
         foreach (Server server in servers)
         {

@@ -465,12 +465,25 @@ Describe 'Watch-C10kConnection' {
         Invoke-Visit $late 1
         Invoke-Visit $other 1
         Wait-Until { $running.Rows.Count -eq 4 }
-        $running.Rows.ServerName -join ' ' | Should -Be 'Late Late WatchOther WatchOther'
+
+        # Not by enumeration, which waits for the end of the pipeline.
+        $running.Rows.ReadAll().ServerName -join ' ' | Should -Be 'Late Late WatchOther WatchOther'
         (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
         foreach ($one in $server, $other, $late) { Get-WatcherCount $one | Should -Be 0 }
         $later = Start-C10kServer -Name Later
         Get-WatcherCount $later | Should -Be 0
         $late, $later | Stop-C10kServer
+    }
+
+    It 'goes on while nothing happens, where no -Timeout was given' {
+        $running = Start-Shell 'Watch-C10kConnection Watch'
+        Wait-Until { (Get-WatcherCount $server) -eq 1 }
+
+        # Some of its looks, which find nothing.
+        $running.Run.AsyncWaitHandle.WaitOne(700) | Should -BeFalse
+        Invoke-Visit $server 1
+        Wait-Until { $running.Rows.Count -eq 2 }
+        (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
     }
 
     It 'unsubscribes when the pipeline wants no more' {

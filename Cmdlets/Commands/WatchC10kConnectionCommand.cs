@@ -135,7 +135,7 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
         {
             // Before the look at the queue: what a server did at its end is in there by then.
             bool over = IsOver();
-            TimeSpan left = IsGiven(nameof(Timeout)) ? Timeout - _watch.Elapsed : Look;
+            TimeSpan left = IsGiven(nameof(Timeout)) ? Timeout - _watch.Elapsed : TimeSpan.MaxValue;
             TimeSpan wait = over || left < TimeSpan.Zero ? TimeSpan.Zero : left < Look ? left : Look;
             try
             {

@@ -151,6 +151,9 @@ internal sealed class HandlerPool
     internal void OnThreadFailed(Exception exception) =>
         Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
 
+    /// <summary>From whoever stops a handler thread's pipeline, and waits for it: the thread ends with its server.</summary>
+    internal void OnShellEnding() => Begin(() => ServerRegistry.Stop([Server]));
+
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
     private static HandlerScriptException Failure(Exception cause)

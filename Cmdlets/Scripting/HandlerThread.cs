@@ -176,6 +176,18 @@ internal sealed class HandlerThread
         }
     }
 
+    /// <summary>
+    /// The pipeline is being stopped. Not by an interruption of ours: then by the shell, which closes every runspace of the process when it
+    /// ends, and waits for them before the process may end.
+    /// </summary>
+    internal void OnStopping()
+    {
+        if (!IsInterrupted)
+        {
+            _pool.OnShellEnding();
+        }
+    }
+
     private void Run()
     {
         t_current = this;
