@@ -1,4 +1,6 @@
 # Handlers of the user's own, compiled: what is taken, what is refused, and what a server of one does.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
@@ -65,7 +67,7 @@ BeforeAll {
 
     # None has asked for the engine yet: this has the compiled types find it.
     $engineBefore = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' }).Count
-    Add-Type -ReferencedAssemblies $engine -TypeDefinition $code
+    Add-Type -ReferencedAssemblies $engine, System.Memory, System.Threading -TypeDefinition $code
 
     # A client's whole visit: what it sends, its end, and what comes back until the server's.
     function Send-Text($Server, $Text) {

@@ -1,4 +1,6 @@
 # The embedded host, from outside: what it prints, what it ends with, and what signals do to it.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $found = @([System.IO.Directory]::GetFiles("$PSScriptRoot/Host", 'C10kServer.Host.dll', 'AllDirectories') -notmatch '/(obj|ref)/')

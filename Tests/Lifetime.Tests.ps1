@@ -1,4 +1,6 @@
 # The module's life in a shell: removal, forced import, other runspaces, exit.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")

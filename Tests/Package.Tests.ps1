@@ -1,4 +1,6 @@
 # What a gallery would get: the folder that dotnet publish makes, used where there is no repository.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $dotnet = Get-Command dotnet -CommandType Application -ErrorAction Ignore

@@ -1,4 +1,6 @@
 # Handler threads: how many, on what, with which modules; how servers of scripts begin and end in a shell; and many messages.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
@@ -11,13 +13,13 @@ BeforeAll {
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
     Import-Module "$PSScriptRoot/Clients/Talk.psm1"
 
-    function New-TestModule($Name, $Text) {
+    function Add-TestModule($Name, $Text) {
         $null = [System.IO.Directory]::CreateDirectory("$TestDrive/$Name")
         [System.IO.File]::WriteAllText("$TestDrive/$Name/$Name.psm1", $Text)
         "$TestDrive/$Name"
     }
 
-    function Start-Shell {
+    function Open-Shell {
         $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
         $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
         $start.RedirectStandardInput = $start.RedirectStandardOutput = $true
@@ -90,7 +92,7 @@ Describe 'Handler threads' {
     }
 
     It 'have the modules of -ImportModule at the first message, by path and by name' {
-        $path = New-TestModule Greeting 'function Get-Greeting { "hello $args" }; function Get-Hidden { 1 }; Export-ModuleMember -Function Get-Greeting'
+        $path = Add-TestModule Greeting 'function Get-Greeting { "hello $args" }; function Get-Hidden { 1 }; Export-ModuleMember -Function Get-Greeting'
         $place = $ExecutionContext.SessionState.Path
         $before = $place.CurrentLocation.Path
         $modulePath = $env:PSModulePath
@@ -122,7 +124,7 @@ Describe 'Handler threads' {
         @{ Kind = 'a module that throws'; Text = 'throw "not today"'; Id = 'HandlerRunspace'; Says = 'not today' }
         @{ Kind = 'a module that cannot be parsed'; Text = 'function {'; Id = 'HandlerRunspace'; Says = 'function' }
     ) {
-        if ($Text) { $Module = New-TestModule Failing $Text }
+        if ($Text) { $Module = Add-TestModule Failing $Text }
         foreach ($time in 1..3) {
             $caught = try { Start-C10kServer -Name failing -ImportModule $Module -ScriptBlock { 1 } } catch { $_ }
             $caught.FullyQualifiedErrorId | Should -Be "$Id,C10kServer.Commands.StartC10kServerCommand"
@@ -160,7 +162,7 @@ Describe 'Handler threads' {
     }
 
     It 'come and go twenty times, and leave nothing' {
-        $path = New-TestModule Greeting 'function Get-Greeting { "hello $args" }'
+        $path = Add-TestModule Greeting 'function Get-Greeting { "hello $args" }'
         $cycle = {
             $server = Start-C10kServer -Framing Line -ImportModule $path -OnConnect { 'hi' } -OnClose { 1 } -ScriptBlock { Get-Greeting $_ }
             Invoke-Talk $server "x`n" | Should -BeExactly "hi`nhello x`n"
@@ -213,16 +215,16 @@ Describe 'A server of scripts in a shell' {
         @{ Way = 'the end of input' }
         @{ Way = 'SIGTERM' }
     ) {
-        $process = Start-Shell
+        $process = Open-Shell
         try {
-            $ports = (Send-Line $process '$s = @(Start-C10kServer -Framing Line -ScriptBlock { $_ }; Start-C10kServer -Framing Line -ScriptBlock { while ($true) { } }; Start-C10kServer -Framing Line -ScriptBlock { [System.Threading.Thread]::Sleep(60000) }); "ports $($s.Port)"' 'ports ') -split ' '
+            $ports = (Send-Line $process '$s = @(Start-C10kServer -Framing Line -ScriptBlock { $_ }; Start-C10kServer -Framing Line -ScriptBlock { while ($true) { } }; Start-C10kServer -Framing Line -ScriptBlock { [System.Threading.Thread]::Sleep(60000) }); "ports $($s.Port)"' -Until 'ports ') -split ' '
             $talks = @(foreach ($port in $ports) {
                 $talk = Open-Talk @{ Port = $port }
                 Send-Talk $talk "x`n"
                 $talk
             })
             Read-Talk $talks[0] -Line | Should -Be x
-            $null = Send-Line $process 'while ($s[1].MessagesReceived + $s[2].MessagesReceived -lt 2) { }; "stuck"' 'stuck'
+            $null = Send-Line $process 'while ($s[1].MessagesReceived + $s[2].MessagesReceived -lt 2) { }; "stuck"' -Until 'stuck'
             $watch = [System.Diagnostics.Stopwatch]::StartNew()
             switch ($Way) {
                 'exit' { $process.StandardInput.WriteLine('exit'); $process.StandardInput.Flush() }
@@ -240,18 +242,18 @@ Describe 'A server of scripts in a shell' {
     }
 
     It 'is called off by Ctrl+C while its modules load, and nothing is left' -Skip:(-not $hostBuilt) {
-        $scripted = New-TestModule Endless '[System.IO.File]::WriteAllText("$PSScriptRoot/begun", ""); while ($true) { }'
-        $process = Start-Shell
+        $scripted = Add-TestModule Endless '[System.IO.File]::WriteAllText("$PSScriptRoot/begun", ""); while ($true) { }'
+        $process = Open-Shell
         try {
-            $null = Send-Line $process "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" 'ready'
+            $null = Send-Line $process "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" -Until 'ready'
             foreach ($time in 1..3) {
-                $null = Send-Line $process "'begun'; Start-C10kServer -ImportModule '$scripted' -ScriptBlock { 1 }" 'begun'
+                $null = Send-Line $process "'begun'; Start-C10kServer -ImportModule '$scripted' -ScriptBlock { 1 }" -Until 'begun'
                 Wait-Until { [System.IO.File]::Exists("$scripted/begun") }
                 $watch = [System.Diagnostics.Stopwatch]::StartNew()
                 [System.Diagnostics.Process]::Start('kill', "-INT $($process.Id)").WaitForExit()
-                Send-Line $process '"servers $(@(Get-C10kServer).Count)"' 'servers ' | Should -Be 0
+                Send-Line $process '"servers $(@(Get-C10kServer).Count)"' -Until 'servers ' | Should -Be 0
                 $watch.Elapsed.TotalSeconds | Should -BeLessThan 1.5
-                $null = Send-Line $process 'Wait-ProcessLedger -Base $base; "flat"' 'flat'
+                $null = Send-Line $process 'Wait-ProcessLedger -Base $base; "flat"' -Until 'flat'
                 [System.IO.File]::Delete("$scripted/begun")
             }
 

@@ -46,7 +46,8 @@ function ConvertTo-Assembly {
     $null = [System.Reflection.Assembly]::Load('Microsoft.CodeAnalysis.CSharp')
     $runtime = [System.IO.Path]::GetDirectoryName([object].Assembly.Location)
     $references = [System.Collections.Generic.List[Microsoft.CodeAnalysis.MetadataReference]]::new()
-    foreach ($path in "$([AppContext]::GetData('TRUSTED_PLATFORM_ASSEMBLIES'))".Split(':').Where({ $_.StartsWith($runtime) }) + $ReferencedAssemblies) {
+    # All of the runtime's are referenced, so those that are given by name are already.
+    foreach ($path in "$([AppContext]::GetData('TRUSTED_PLATFORM_ASSEMBLIES'))".Split(':').Where({ $_.StartsWith($runtime) }) + $ReferencedAssemblies -match '/') {
         $references.Add([Microsoft.CodeAnalysis.MetadataReference]::CreateFromFile($path))
     }
 

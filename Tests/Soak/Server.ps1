@@ -36,7 +36,7 @@ function Write-Line([string] $Text) {
     [Console]::Out.Flush()
 }
 
-function Write-Stats([string] $Name, [C10kServer.Server] $Server) {
+function Write-Count([string] $Name, [C10kServer.Server] $Server) {
     $lastError = if ($Server.LastError) { $Server.LastError -replace '\s', '_' } else { 'none' }
 
     # Closed before Accepted: what is accepted in between shows as open, never as one too many closed.
@@ -57,13 +57,13 @@ Write-Line "ready port=$($server.Port) descriptors=$descriptors threads=$threads
 
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     switch ($line) {
-        'stats' { Write-Stats 'stats' $server }
+        'stats' { Write-Count 'stats' $server }
         'collect' {
             # Aggressive: what the collector keeps for the next allocation goes back to the kernel, too.
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
             [GC]::WaitForPendingFinalizers()
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
-            Write-Stats 'collect' $server
+            Write-Count 'collect' $server
         }
         'thread' {
             # Any method that takes nothing and returns nothing would do.
@@ -74,7 +74,7 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
         }
         'stop' {
             Stop-C10kServer $server
-            Write-Stats 'stop' $server
+            Write-Count 'stop' $server
         }
         default { Write-Line "error reason=unknown_line" }
     }
