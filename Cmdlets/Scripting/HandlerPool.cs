@@ -127,10 +127,15 @@ internal sealed class HandlerPool
             }
             while (left.Length > 0 && Stopwatch.GetTimestamp() < deadline);
 
-            foreach (HandlerThread thread in left.Where(thread => thread.TryAbandon() || !serves))
+            HandlerThread[] stuck = [.. left.Where(thread => thread.TryAbandon() || !serves)];
+            foreach (HandlerThread thread in stuck)
             {
+                Begin(thread.CloseRunspace);
                 Server.Report(Engine.EventLevel.Warning, "A call into .NET blocks a handler's thread, which was left to itself.");
             }
+
+            // Who stops the servers as the shell ends looks at the runspaces next.
+            SpinWait.SpinUntil(() => !stuck.Any(static thread => thread.IsRunspaceOpen), StartPatience);
         }
 
         if (_watch != Thread.CurrentThread)
@@ -277,6 +282,7 @@ internal sealed class HandlerPool
             _abandoned.Add(thread);
         }
 
+        Begin(thread.CloseRunspace);
         Server.Report(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
     }
 

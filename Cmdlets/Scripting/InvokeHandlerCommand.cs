@@ -13,4 +13,6 @@ internal sealed class InvokeHandlerCommand : PSCmdlet
     public HandlerThread? Thread { get; set; }
 
     protected override void EndProcessing() => Thread!.Serve();
+
+    protected override void StopProcessing() => Thread!.OnPipelineStopped();
 }
