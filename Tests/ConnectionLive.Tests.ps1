@@ -2,14 +2,11 @@
 [Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
 param()
 
-BeforeDiscovery {
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
-}
-
 BeforeAll {
     $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
     Import-Module $manifest
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
 
     # Connected, and each with a row, in the order of the clients.
     function Connect-Client($Server, $Count) {
@@ -409,7 +406,8 @@ Describe 'Watch-C10kConnection' {
         }
 
         $opened.Count | Should -Be 0
-        ($rows | Where-Object State -EQ Closed | ForEach-Object BytesReceived) -join ' ' | Should -Be (11..30 -join ' ')
+        # Two workers may close two connections at a time.
+        ($rows | Where-Object State -EQ Closed | ForEach-Object BytesReceived | Sort-Object) -join ' ' | Should -Be (11..30 -join ' ')
     }
 
     It 'ends after -Count rows, or with the time' {
@@ -483,7 +481,7 @@ Describe 'Watch-C10kConnection' {
         Get-WatcherCount $server | Should -Be 0
     }
 
-    It 'stops behind the first row that Select-Object takes' -Tag RequiresPwsh {
+    It 'stops behind the first row that Select-Object takes' {
         $first = & { $server; Invoke-Visit $server 5 } | Watch-C10kConnection | Select-Object -First 1
         $first.State | Should -Be Open
         Get-WatcherCount $server | Should -Be 0
@@ -563,7 +561,7 @@ Describe 'The events of a server' {
         $server.EventErrors | Should -Be 0
     }
 
-    It 'work with Register-ObjectEvent' -Tag RequiresPwsh {
+    It 'work with Register-ObjectEvent' {
         $total = @{ Closed = 0 }
         $job = Register-ObjectEvent -InputObject $server -EventName ConnectionClosed -MessageData $total -Action {
             $Event.MessageData.Closed++
@@ -757,9 +755,8 @@ Describe 'Measure-C10kServer' {
 }
 
 Describe 'What comes back from CLIXML' {
-    It 'is filtered and shown as the original is' -Skip:(-not $hostBuilt) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $script = @'
+    It 'is filtered and shown as the original is' {
+        $shell = Open-TestShell -Command ("Import-Module '$manifest'`n" + @'
             $server = Start-C10kServer -Name copy
             $rows = & {
                 $server
@@ -784,13 +781,8 @@ Describe 'What comes back from CLIXML' {
             }
             $copy = [System.Management.Automation.PSSerializer]::Deserialize([System.Management.Automation.PSSerializer]::Serialize($rows))
             "closed $(@($copy | Where-Object State -EQ Closed).Count) of $(@($copy).Count), reason $($copy[1].CloseReason)"
-'@
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path, '-Command', $script) { $start.ArgumentList.Add($text) }
-        $process = [System.Diagnostics.Process]::Start($start)
-        $output = $process.StandardOutput.ReadToEnd()
-        $process.WaitForExit()
+'@)
+        $output = Wait-TestShell $shell
         $pairs = [regex]::Matches($output, '(?s)-- original\s*(.*?)\s*-- copy\s*(.*?)\s*-- end')
         $pairs.Count | Should -Be 7
         foreach ($pair in $pairs) {

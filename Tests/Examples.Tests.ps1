@@ -442,6 +442,8 @@ Describe 'Run as it is, the example' {
                     [System.IO.StreamReader]::new($client.GetStream()).ReadToEnd()
                 } catch [System.Net.Sockets.SocketException] {
                     "$($_.Exception.SocketErrorCode)"
+                } catch [System.IO.IOException] {
+                    'The server was stopped behind the connect'
                 } finally {
                     $client.Dispose()
                 }

@@ -1,5 +1,4 @@
 # Holds the module against its own conventions: metadata, manifest, help and views are walked, no list is kept by hand.
-# Only what the engine of PowerShell has by itself: no Select-Object, Sort-Object, Join-Path and the like.
 [Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
 param()
 
@@ -389,7 +388,6 @@ Describe 'Parameter <Command> -<Parameter>' -ForEach $parameters {
 
 Describe 'Example of <Command>: <Title>' -ForEach $examples {
     BeforeAll {
-        if (-not (Get-Command Add-Type -ErrorAction Ignore)) { Import-Module "$PSScriptRoot/Host/AddType.psm1" }
         Get-C10kServer | Stop-C10kServer
     }
 

@@ -4,11 +4,10 @@ param()
 
 BeforeDiscovery {
     $dotnet = Get-Command dotnet -CommandType Application -ErrorAction Ignore
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
 }
 
 BeforeAll {
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
     $repository = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
     $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k-package-').FullName
     $module = "$folder/C10kServer"
@@ -57,9 +56,8 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $names | Should -Contain 'C10kServer.Engine.dll'
     }
 
-    It 'serves, with help, and takes nothing from the repository' -Skip:(-not $hostBuilt) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $script = @"
+    It 'serves, with help, and takes nothing from the repository' {
+        $shell = Open-TestShell -Location $folder -Command @"
             Import-Module '$module/C10kServer.psd1'
             `$server = Start-C10kServer -Framing Line -ScriptBlock { `$_.ToUpper() }
             `$client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', `$server.Port)
@@ -72,7 +70,7 @@ Describe 'The published module' -Skip:(-not $dotnet) {
             (Get-Help about_C10kServer).Length -gt 1000
             [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -in 'C10kServer.Cmdlets', 'C10kServer.Engine' }).Location
 "@
-        $lines = Invoke-Program -Path $program.Dotnet -Location $folder -Argument exec, $program.Path, '-NoModule', '-Command', $script
+        $lines = (Wait-TestShell $shell) -split '\r?\n'
         $lines[0] | Should -Be 'HI'
         $lines[1] | Should -Be 'True'
         $lines[2] | Should -Be 'True'

@@ -97,7 +97,7 @@ Describe 'A script handler that fails' {
         $server.LastError | Should -Match 'not-there'
     }
 
-    It 'goes on after Write-Error, and other streams disturb nothing' -Tag RequiresPwsh {
+    It 'goes on after Write-Error, and other streams disturb nothing' {
         $server = Start-C10kServer -Framing Line -ScriptBlock {
             $VerbosePreference = $DebugPreference = 'Continue'
             Write-Error 'an error'

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Reflection;
 using C10kServer.Benchmark;
 using C10kServer.Benchmark.Servers;
 
@@ -34,15 +35,13 @@ static List<Func<ServerProcess>> Servers(string? reference, int workers)
 {
     string dotnet = Environment.ProcessPath!;
     string self = typeof(Case).Assembly.Location;
-
-    // This is Tests/Benchmark/bin/Debug/net10.0, or Release: the host is beside.
-    string here = AppContext.BaseDirectory.TrimEnd('/');
-    string host = Path.GetFullPath($"{here}/../../../../Host/bin/{Path.GetFileName(Path.GetDirectoryName(here))}/{Path.GetFileName(here)}/C10kServer.Host.dll");
     string[] prefix = Path.GetFileNameWithoutExtension(dotnet) == "dotnet" ? [dotnet] : ["dotnet"];
     List<Func<ServerProcess>> servers =
     [
         () => new ServerProcess("c10k", port =>
-            [.. prefix, host, "-Command", $"$null = Start-C10kServer -Port {port} -Workers {workers}; [System.Threading.Thread]::Sleep(-1)"]),
+            [.. prefix, Metadata("PowerShellAssembly"), "-NoProfile", "-Command",
+                $"Import-Module '{Metadata("RepositoryRoot")}C10kServer.psd1'; $null = Start-C10kServer -Port {port} -Workers {workers}; " +
+                "[System.Threading.Thread]::Sleep(-1)"]),
         () => new ServerProcess("socket", port => [.. prefix, self, "serve-socket", $"{port}"]),
         () => new ServerProcess("kestrel", port => [.. prefix, self, "serve-kestrel", $"{port}"]),
     ];
@@ -53,6 +52,9 @@ static List<Func<ServerProcess>> Servers(string? reference, int workers)
 
     return servers;
 }
+
+static string Metadata(string key) =>
+    typeof(Case).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!;
 
 static void Measure(Case what, List<Func<ServerProcess>> starters, int rounds, TimeSpan duration)
 {

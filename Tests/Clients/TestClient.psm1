@@ -1,5 +1,5 @@
 # Drives the client of this folder from a test: a process of its own, since client and server together would pass the
-# descriptor limit. Only what the engine of PowerShell has by itself.
+# descriptor limit.
 
 function Find-TestProgram {
     <#
@@ -169,4 +169,4 @@ function Get-ResidentMemory {
     1024 * [long]$kib
 }
 
-Export-ModuleMember -Function Open-TestClient, Read-TestClient, Invoke-TestClient, Close-TestClient, Wait-Until, Get-ProcessLedger, Wait-ProcessLedger, Get-ResidentMemory, Find-TestProgram
+Export-ModuleMember -Function Open-TestClient, Read-TestClient, Invoke-TestClient, Close-TestClient, Wait-Until, Get-ProcessLedger, Wait-ProcessLedger, Get-ResidentMemory

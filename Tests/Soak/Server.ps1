@@ -1,6 +1,7 @@
-# A server for the soak tests, run by the embedded host, which imports the module. It prints its port, then answers each line
-# of standard input with one line; the end of the input stops it. Only the embedded engine's commands are used.
+# A server for the soak tests. It prints its port, then answers each line of standard input with one line; the end of the input
+# stops it.
 $ErrorActionPreference = 'Stop'
+Import-Module "$PSScriptRoot/../../C10kServer.psd1"
 
 # Sockets, epolls and eventfds are what an engine could leak; the runtime's own files come and go.
 function Get-DescriptorCount {
