@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using C10kServer.Engine.Native;
 using Microsoft.Extensions.Logging;
 
@@ -17,8 +18,8 @@ internal enum Intake
 }
 
 /// <summary>
-/// Accepts from listening sockets on somebody's epoll: the Listener's, or with ReusePort each worker's. Owns the sockets, and what it
-/// accepts until that is taken. Belongs to the thread of that epoll.
+/// Accepts from listening sockets on somebody's epoll: the Listener's, each worker's with ReusePort, or the only worker's. Owns the
+/// sockets, and what it accepts until that is taken. Belongs to the thread of that epoll.
 /// </summary>
 internal sealed unsafe class Acceptor : IDisposable
 {
@@ -31,8 +32,8 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <summary>What epoll gives back for a listening socket: a slot that no connection ever has.</summary>
     internal const ulong FirstToken = 0xFFFF_0000;
 
-    // Accepts from one socket before the others and the clock have their turn.
-    private const int AcceptsPerTurn = 256;
+    // Accepts from one socket before the others, the clock and, on a worker's loop, the connections have their turn.
+    private const int AcceptsPerTurn = 64;
 
     private const int LogInterval = 1000;
 
@@ -40,7 +41,9 @@ internal sealed unsafe class Acceptor : IDisposable
     private readonly Epoll _epoll;
     private readonly Counters _counters;
     private readonly Func<Command, bool> _take;
-    private readonly List<ListeningSocket> _sockets = [];
+
+    // Replaced as a whole, for who silences them from another thread.
+    private volatile ListeningSocket[] _sockets = [];
     private uint _interest = Epoll.In;
     private long _pausedUntil;
     private long _nextLogAt;
@@ -61,18 +64,38 @@ internal sealed unsafe class Acceptor : IDisposable
 
     private bool IsAccepting => _server.Intake == Intake.Open && _pausedUntil == 0;
 
-    /// <summary>From then on the socket is this acceptor's. Before the thread runs, or on it.</summary>
-    /// <exception cref="EngineException">It could not be registered; it is still the caller's.</exception>
-    internal void Add(ListeningSocket socket)
+    /// <summary>
+    /// 0: from then on the socket is this acceptor's. Or the errno: it could not be registered, and is still the caller's. Before the
+    /// thread runs, or on it.
+    /// </summary>
+    internal int Add(ListeningSocket socket)
     {
-        int errno = _epoll.Add(socket.Fd, _interest, FirstToken + (ulong)_sockets.Count);
-        if (errno != 0)
+        int errno = _epoll.Add(socket.Fd, _interest, FirstToken + (ulong)_sockets.Length);
+        if (errno == 0)
         {
-            throw new EngineException("epoll_ctl", errno);
+            _sockets = [.. _sockets, socket];
+            _drained = false;
         }
 
-        _sockets.Add(socket);
+        return errno;
     }
+
+    /// <summary>Gives the sockets up: nobody accepts from them until another acceptor has them. Before the thread runs, or on it.</summary>
+    internal ListeningSocket[] Release()
+    {
+        ListeningSocket[] sockets = _sockets;
+        foreach (ListeningSocket socket in sockets)
+        {
+            int errno = _epoll.Delete(socket.Fd);
+            Debug.Assert(errno == 0, "a socket that is accepted from is registered");
+        }
+
+        _sockets = [];
+        return sockets;
+    }
+
+    /// <summary>From any thread, for an acceptor whose own is held up: new clients are refused from now on, and the port is free.</summary>
+    internal void Silence() => Array.ForEach(_sockets, static socket => socket.Silence());
 
     /// <summary>Milliseconds until a pause is over; -1 where there is none.</summary>
     internal int Timeout(long now) => _pausedUntil == 0 ? -1 : (int)Math.Clamp(_pausedUntil - now, 0, int.MaxValue);
@@ -96,14 +119,15 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <summary>For an event of epoll's. False when the token is none of this acceptor's.</summary>
     internal bool OnEvent(ulong token, long now)
     {
-        if (token - FirstToken >= (ulong)_sockets.Count)
+        ListeningSocket[] sockets = _sockets;
+        if (token - FirstToken >= (ulong)sockets.Length)
         {
             return false;
         }
 
         if (IsAccepting)
         {
-            AcceptFrom(_sockets[(int)(token - FirstToken)], now);
+            AcceptFrom(sockets[(int)(token - FirstToken)], now);
             SyncInterest();
         }
 
@@ -128,8 +152,8 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <summary>Closes the sockets. Connects in the kernel's queue are reset by it.</summary>
     public void Dispose()
     {
-        _sockets.ForEach(static socket => socket.Dispose());
-        _sockets.Clear();
+        Array.ForEach(_sockets, static socket => socket.Dispose());
+        _sockets = [];
     }
 
     // Not before there is something to spare again.
@@ -157,7 +181,7 @@ internal sealed unsafe class Acceptor : IDisposable
             return;
         }
 
-        for (int i = 0; i < _sockets.Count; i++)
+        for (int i = 0; i < _sockets.Length; i++)
         {
             int errno = _epoll.Modify(_sockets[i].Fd, wanted, FirstToken + (ulong)i);
             if (errno == Errno.ENOMEM)
@@ -276,7 +300,7 @@ internal sealed unsafe class Acceptor : IDisposable
         }
     }
 
-    private void CountError(int errno, long now)
+    internal void CountError(int errno, long now)
     {
         _counters.AcceptErrors++;
         _errors++;

@@ -133,50 +133,12 @@ public sealed partial class Connection : ITimed
     /// <summary>What epoll watches for at present.</summary>
     internal uint Interest { get; private set; }
 
-    ITimed? ITimed.Next { get; set; }
-
-    ITimed? ITimed.Previous { get; set; }
-
-    long ITimed.Due { get; set; }
-
     private bool IsReading =>
         _state == ConnectionState.Closing
             ? (_flags & Flags.PeerEnded) == 0
             : _state == ConnectionState.Open
                 && (_flags & (Flags.Paused | Flags.InputDue)) == 0
                 && ((_flags & Flags.Pulled) == 0 || _requests!.HasReads);
-
-    // The first message has to be complete by then, however busily its bytes trickle in.
-    private long HandshakeDeadline =>
-        _state == ConnectionState.Open && MessagesReceived == 0 && !ReadPaused ? Clock.Add(_started, _worker.HandshakeTimeout) : Clock.Never;
-
-    // A message that has begun has to be complete by then: idleness alone does not catch who sends a byte now and then
-    // (pitfall 28).
-    private long MessageDeadline =>
-        _state == ConnectionState.Open && _input is { Length: > 0 } && IsReading
-            ? Clock.Add(_input.MessageBegan, _worker.MessageTimeout)
-            : Clock.Never;
-
-    // Queued output has the write timeout instead: a slow reader is not idle.
-    private bool IsIdleTimed => _state is ConnectionState.Open or ConnectionState.HalfClosed && SendQueue == 0;
-
-    /// <summary>
-    /// Closes in order: what is queued is sent, then the end; then what the peer still sends is read and dropped until its end
-    /// comes or the linger timeout is over, so that no answer is cut off by a reset (pitfall 16). Read requests end
-    /// with the reason.
-    /// </summary>
-    public void Close()
-    {
-        CheckThread();
-        BeginClose((_flags & Flags.PeerEnded) != 0 ? CloseReason.PeerClosed : CloseReason.HandlerClosed);
-    }
-
-    /// <summary>Closes at once with a reset. What is queued is dropped, and every request ends with the reason.</summary>
-    public void Abort()
-    {
-        CheckThread();
-        Abort(CloseReason.Aborted);
-    }
 
     /// <summary>Receives nothing until <see cref="ResumeReading"/>: the peer's bytes wait in the kernel. A reset is still noticed.</summary>
     public void PauseReading()
@@ -254,49 +216,6 @@ public sealed partial class Connection : ITimed
         }
     }
 
-    /// <summary>The wheel asks: has a deadline passed, and when is the next?</summary>
-    void ITimed.OnDeadline(long now)
-    {
-        if (_state == ConnectionState.Closed)
-        {
-            return;
-        }
-
-        if (IsPeerStalled(now))
-        {
-            Abort(CloseReason.WriteTimeout);
-        }
-        else if ((_flags & Flags.WriteShut) != 0)
-        {
-            if (_unsentAtLastLook == 0 && now >= Clock.Add(_lastProgress, _worker.LingerTimeout))
-            {
-                Finish(_reason);
-            }
-        }
-        else if (now >= HandshakeDeadline)
-        {
-            BeginClose(CloseReason.HandshakeTimeout);
-        }
-        else if (now >= MessageDeadline)
-        {
-            BeginClose(CloseReason.MessageTimeout);
-        }
-        else if (IsIdleTimed && now >= Clock.Add(_lastActivity, _worker.IdleTimeout))
-        {
-            if (Tag is Session { Outstanding: > 0 })
-            {
-                // It waits for its handler, and that one has a timeout of its own.
-                _lastActivity = now;
-            }
-            else
-            {
-                BeginClose(CloseReason.IdleTimeout);
-            }
-        }
-
-        ScheduleDeadline();
-    }
-
     /// <summary>Reading pauses whatever the handler wants.</summary>
     internal void PauseByAdmin() => Pause(Flags.PausedByAdmin);
 
@@ -304,15 +223,6 @@ public sealed partial class Connection : ITimed
 
     /// <summary>Handler threads have as much of it as they may.</summary>
     internal void PauseBySession() => Pause(Flags.PausedBySession);
-
-    /// <summary>The options have changed: what was reckoned with the old ones is reckoned again.</summary>
-    internal void Reconfigure()
-    {
-        if (_state != ConnectionState.Closed)
-        {
-            ScheduleDeadline();
-        }
-    }
 
     /// <summary>
     /// Leaves its worker, which has taken it out of its lists; on that one's thread. Afterwards it is the new worker's, and
@@ -351,67 +261,6 @@ public sealed partial class Connection : ITimed
         return errno;
     }
 
-    /// <summary>Begins the close that <see cref="Close"/> describes.</summary>
-    internal void BeginClose(CloseReason reason)
-    {
-        if (_state is ConnectionState.Closing or ConnectionState.Closed)
-        {
-            return;
-        }
-
-        _reason = reason;
-        _state = ConnectionState.Closing;
-        MarkReady();
-        MarkChanged();
-        if (SendQueue == 0)
-        {
-            EndOutput();
-        }
-    }
-
-    internal void Abort(CloseReason reason)
-    {
-        if (_state != ConnectionState.Closed)
-        {
-            _flags |= Flags.ResetOnClose;
-            Finish(reason);
-        }
-    }
-
-    /// <summary>
-    /// The server stops: what the socket takes now is sent, what has arrived is read off so that the close is an end
-    /// and no reset, and nothing is waited for.
-    /// </summary>
-    internal void Stop()
-    {
-        if (_state == ConnectionState.Closed)
-        {
-            return;
-        }
-
-        if (SendQueue > 0)
-        {
-            Flush();
-        }
-
-        if (_state is not (ConnectionState.Closing or ConnectionState.Closed))
-        {
-            // What is received from here on is dropped.
-            _reason = CloseReason.ServerStopped;
-            _state = ConnectionState.Closing;
-        }
-
-        if (_state == ConnectionState.Closing && (_flags & Flags.PeerEnded) == 0)
-        {
-            Receive(Epoll.RdHup);
-        }
-
-        if (_state == ConnectionState.Closing)
-        {
-            Finish(_reason);
-        }
-    }
-
     /// <summary>What a row shows; on the worker's thread, where the descriptor cannot be someone else's.</summary>
     internal ConnectionInfo ToInfo(bool tcp = false) => new()
     {
@@ -438,23 +287,6 @@ public sealed partial class Connection : ITimed
     internal ClosedRing.Record ToRecord() => new(
         Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _started, _worker.Now, _lastActivity, BytesReceived, BytesSent, MessagesReceived);
 
-    /// <summary>The last act before the descriptor is closed: buffers go back, and a reset is made sure of where one is due.</summary>
-    internal void Release(AddressLimiter addresses)
-    {
-        Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
-        _output?.Clear();
-        _input?.Discard();
-        if ((_flags & Flags.CountedByAddress) != 0)
-        {
-            addresses.Release(_remote);
-        }
-
-        if ((_flags & Flags.ResetOnClose) != 0)
-        {
-            Sockets.ResetOnClose(Fd);
-        }
-    }
-
     private void Pause(Flags why)
     {
         _flags |= why;
@@ -476,50 +308,6 @@ public sealed partial class Connection : ITimed
 
     private uint WantedInterest() =>
         (IsReading ? Epoll.In | Epoll.RdHup : 0) | (_output is { Length: > 0 } ? Epoll.Out : 0);
-
-    private void ScheduleDeadline()
-    {
-        if (_state == ConnectionState.Closed)
-        {
-            return;
-        }
-
-        long deadline = Clock.Never;
-        if (SendQueue > 0 || _unsentAtLastLook > 0)
-        {
-            deadline = Clock.Add(_worker.Now, _worker.StallLookInterval);
-        }
-
-        if ((_flags & Flags.WriteShut) != 0)
-        {
-            // While the kernel still holds output, look now and then whether the peer has taken it.
-            deadline = Math.Min(deadline, Clock.Add(_unsentAtLastLook == 0 ? _lastProgress : _worker.Now, _worker.LingerTimeout));
-        }
-        else if (IsIdleTimed)
-        {
-            deadline = Math.Min(deadline, Clock.Add(_lastActivity, _worker.IdleTimeout));
-        }
-
-        deadline = Math.Min(deadline, Math.Min(HandshakeDeadline, MessageDeadline));
-
-        _worker.Timers.Schedule(this, deadline);
-    }
-
-    internal void FailSocket(int errno)
-    {
-        // EPIPE is a reset whose RST was consumed earlier (pitfall 13); no error at all with HUP likewise.
-        bool reset = errno is Errno.ECONNRESET or Errno.EPIPE or 0;
-        Finish(reset ? CloseReason.Reset : CloseReason.NetworkError);
-    }
-
-    private void Finish(CloseReason reason)
-    {
-        Debug.Assert(_state != ConnectionState.Closed, "closed twice");
-        _reason = reason;
-        _state = ConnectionState.Closed;
-        _worker.Timers.Cancel(this);
-        MarkReady();
-    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void MarkReady()

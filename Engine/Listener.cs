@@ -4,8 +4,8 @@ namespace C10kServer.Engine;
 
 /// <summary>
 /// The acceptor's thread, with an epoll of its own, on which are the listening sockets and a wake-up. It deals accepted descriptors
-/// to the workers; each is the Listener's until a worker's mailbox has taken it. With ReusePort the sockets are the workers', and it
-/// samples the rates alone.
+/// to the workers; each is the Listener's until a worker's mailbox has taken it. With ReusePort the sockets are the workers', and those of
+/// a server that was started with one worker are that one's until there are more: then it samples the rates alone.
 /// </summary>
 internal sealed class Listener : IDisposable
 {
@@ -17,6 +17,10 @@ internal sealed class Listener : IDisposable
     private readonly Epoll _epoll;
     private readonly Descriptor _wake;
     private readonly Thread _thread;
+
+    // Sockets that were another's, and for which this one has not come yet. Null after its end. Its own lock.
+    private readonly Lock _handOver = new();
+    private Queue<ListeningSocket>? _handedOver = new();
     private volatile bool _stopping;
     private int _managedThreadId;
 
@@ -48,6 +52,23 @@ internal sealed class Listener : IDisposable
 
     internal RateSampler Rates { get; } = new(Clock.Now);
 
+    /// <summary>From any thread: nothing is left that it could accept.</summary>
+    internal bool IsDrained
+    {
+        get
+        {
+            lock (_handOver)
+            {
+                if (_handedOver is { Count: > 0 })
+                {
+                    return false;
+                }
+            }
+
+            return Acceptor.IsDrained;
+        }
+    }
+
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
 
     internal void Start() => _thread.Start();
@@ -65,6 +86,24 @@ internal sealed class Listener : IDisposable
         }
     }
 
+    /// <summary>From the thread whose the sockets were: it accepts from them from now on. After its end they are closed.</summary>
+    internal void TakeOver(ListeningSocket[] sockets)
+    {
+        lock (_handOver)
+        {
+            if (_handedOver is { } handedOver)
+            {
+                Array.ForEach(sockets, handedOver.Enqueue);
+            }
+            else
+            {
+                Array.ForEach(sockets, static socket => socket.Dispose());
+            }
+        }
+
+        Wake();
+    }
+
     /// <summary>From any thread: the loop ends, its sockets are closed.</summary>
     internal void BeginStop()
     {
@@ -76,6 +115,16 @@ internal sealed class Listener : IDisposable
 
     public void Dispose()
     {
+        lock (_handOver)
+        {
+            while (_handedOver is not null && _handedOver.TryDequeue(out ListeningSocket? socket))
+            {
+                socket.Dispose();
+            }
+
+            _handedOver = null;
+        }
+
         Acceptor.Dispose();
         _wake?.Dispose();
         _epoll.Dispose();
@@ -120,11 +169,31 @@ internal sealed class Listener : IDisposable
             _server.LogLeftOut();
         }
 
+        AddHandedOver(now);
         Acceptor.Advance(now);
         for (int i = 0; i < n && !_stopping; i++)
         {
             _ = _epoll.Event(i, out ulong token);
             Acceptor.OnEvent(token, now);
+        }
+    }
+
+    private void AddHandedOver(long now)
+    {
+        lock (_handOver)
+        {
+            while (_handedOver!.TryPeek(out ListeningSocket? socket))
+            {
+                int errno = Acceptor.Add(socket);
+                if (errno != 0)
+                {
+                    // For want of memory, say. It waits for the next turn, which comes within a second, and its clients in the kernel's queue.
+                    Acceptor.CountError(errno, now);
+                    return;
+                }
+
+                _handedOver.Dequeue();
+            }
         }
     }
 

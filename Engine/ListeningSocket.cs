@@ -11,12 +11,14 @@ internal sealed class ListeningSocket : IDisposable
 
     private readonly Descriptor _descriptor;
     private readonly UnixSocketFile? _file;
+    private readonly bool _inherited;
     private readonly bool _wildcard;
 
-    private ListeningSocket(Descriptor descriptor, EndPoint endPoint, UnixSocketFile? file = null)
+    private ListeningSocket(Descriptor descriptor, EndPoint endPoint, UnixSocketFile? file = null, bool inherited = false)
     {
         _descriptor = descriptor;
         _file = file;
+        _inherited = inherited;
         EndPoint = endPoint;
         _wildcard = endPoint is IPEndPoint ip && (ip.Address.Equals(IPAddress.Any) || ip.Address.Equals(IPAddress.IPv6Any));
     }
@@ -117,11 +119,33 @@ internal sealed class ListeningSocket : IDisposable
         }
 
         EndPoint endPoint = bound.Family is SockAddr.AfInet or SockAddr.AfInet6 ? bound.ToEndPoint() : new UnixEndPoint(Sockets.LocalPath(fd));
-        return new ListeningSocket(new Descriptor(fd), endPoint);
+        return new ListeningSocket(new Descriptor(fd), endPoint, inherited: true);
     }
 
     /// <summary>This end's address of a connection that was accepted here. On the thread that owns the descriptor.</summary>
     internal EndPoint LocalEndPointOf(int fd) => _wildcard ? Sockets.LocalAddress(fd).ToEndPoint() : EndPoint;
+
+    /// <summary>
+    /// From any thread, beside the owner's: it listens no more, and clients that wait are reset. The descriptor is still the owner's to close.
+    /// For a socket that listens, shutdown(2) on Linux is the end of that, and for every copy: one that systemd holds too is left alone.
+    /// </summary>
+    internal void Silence()
+    {
+        if (_inherited)
+        {
+            return;
+        }
+
+        try
+        {
+            _file?.Remove();
+            _ = Libc.Shutdown(_descriptor, Sockets.ShutReadWrite);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Its owner is going on, and was quicker.
+        }
+    }
 
     public void Dispose()
     {

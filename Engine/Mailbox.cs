@@ -23,6 +23,9 @@ internal enum CommandKind
     /// <summary>Reads the server's options again.</summary>
     Configure,
 
+    /// <summary>Gives its listening sockets to the Listener.</summary>
+    StopAccepting,
+
     /// <summary>Gives all connections to other workers, and ends.</summary>
     Retire,
 

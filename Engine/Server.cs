@@ -1,8 +1,5 @@
 using System.Collections.Immutable;
-using System.Diagnostics.CodeAnalysis;
-using System.Globalization;
 using System.Net;
-using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
@@ -10,7 +7,7 @@ namespace C10kServer.Engine;
 /// A TCP server: owns a Listener, which accepts, and Workers, which hold the connections. Its members may be called from any
 /// thread, except that <see cref="Stop"/> is not for the engine's own. Counters are live; after the end they are final.
 /// </summary>
-public sealed class Server : IDisposable
+public sealed partial class Server : IDisposable
 {
     // A thread that does not end in this time is held up by a handler, and nobody's shell waits for that.
     private const int JoinMilliseconds = 1500;
@@ -62,103 +59,18 @@ public sealed class Server : IDisposable
     /// <summary>The connections that may be open at a time.</summary>
     public int ConnectionLimit { get; private set; }
 
-    /// <summary>Connections accepted and not closed yet.</summary>
-    public int ConnectionCount
-    {
-        get
-        {
-            // In this order: what is accepted in between is one too many rather than one too few, never below zero.
-            long closed = Closed;
-            return (int)(Accepted - closed);
-        }
-    }
-
     /// <summary>
     /// After <see cref="BeginDrain"/>: what was in the kernel's queue is accepted, and every connection is over. The count alone does not
     /// say so, as it may be 0 before the acceptors have had their turn.
     /// </summary>
     public bool IsDrained =>
+        // The listener last: what a worker has given to it is there by then.
         _state == ServerState.Draining
-        && _listener!.Acceptor.IsDrained
         && Workers.Current.All(static worker => worker.Acceptor.IsDrained)
+        && _listener!.IsDrained
         && ConnectionCount == 0;
 
-    /// <summary>The Id that was last given to a connection, of any server of the process: those of later ones are higher.</summary>
-    public static long LastConnectionId => Worker.LastConnectionId;
-
-    /// <summary>The most connections that were open at a time.</summary>
-    public int PeakConnectionCount => Volatile.Read(ref _peak);
-
-    /// <summary>Connections accepted.</summary>
-    public long Accepted => Sum(static counters => Volatile.Read(ref counters.Accepted));
-
-    /// <summary>Connections reset as the limit was reached.</summary>
-    public long Rejected => Sum(static counters => Volatile.Read(ref counters.Rejected));
-
-    /// <summary>Connections closed.</summary>
-    public long Closed => Sum(static counters => Volatile.Read(ref counters.Closed));
-
-    /// <summary>Failures of accept, and of registering what was accepted.</summary>
-    public long AcceptErrors => Sum(static counters => Volatile.Read(ref counters.AcceptErrors));
-
-    /// <summary>Bytes received on all connections.</summary>
-    public long BytesReceived => Sum(static counters => Volatile.Read(ref counters.BytesReceived));
-
-    /// <summary>Bytes sent on all connections.</summary>
-    public long BytesSent => Sum(static counters => Volatile.Read(ref counters.BytesSent));
-
-    /// <summary>Calls of OnReceived, and read requests served.</summary>
-    public long MessagesReceived => Sum(static counters => Volatile.Read(ref counters.MessagesReceived));
-
-    /// <summary>Exceptions that handlers threw, and errors that they reported.</summary>
-    public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors)) + (Options.Sessions?.HandlerErrors ?? 0);
-
-    /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
-    public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
-
-    /// <summary>Exceptions that subscribers threw, see <see cref="Subscribe"/>.</summary>
-    public long EventErrors => Events.Errors;
-
-    /// <summary>Events that subscribers were not told of: they are too slow.</summary>
-    public long EventsLost => Events.Lost;
-
-    /// <summary>The last failure, of a handler or of the server itself.</summary>
-    public string? LastError => _lastError;
-
-    /// <summary>When it was started.</summary>
-    public DateTimeOffset StartTime => Clock.ToWallClock(_startedAt);
-
-    /// <summary>How long it has been running, or did run.</summary>
-    public TimeSpan Uptime => _startedAt == 0
-        ? TimeSpan.Zero
-        : TimeSpan.FromMilliseconds((Volatile.Read(ref _endedAt) is not 0 and var ended ? ended : Clock.Now) - _startedAt);
-
-    /// <summary>Connections accepted a second, over the last second.</summary>
-    public double AcceptRate => _listener?.Rates.Accepts ?? 0;
-
-    /// <summary>Bytes received a second, over the last second.</summary>
-    public double ReceiveRate => _listener?.Rates.Receives ?? 0;
-
-    /// <summary>Bytes sent a second, over the last second.</summary>
-    public double SendRate => _listener?.Rates.Sends ?? 0;
-
-    /// <summary>Events below it are not logged. Live.</summary>
-    public EventLevel LogLevel
-    {
-        get => Log.MinimumLevel;
-        set => Log.MinimumLevel = value;
-    }
-
-    /// <summary>It was stopped, and its last event is in the log.</summary>
-    public bool HasEnded => _ended;
-
-    internal EventLog Log => Options.Log;
-
     internal WorkerPool Workers { get; }
-
-    internal ObserverList Observers { get; }
-
-    private EventDispatcher Events { get; }
 
     /// <summary>What the acceptors go by, at each of their turns.</summary>
     internal Intake Intake => _intake;
@@ -168,8 +80,6 @@ public sealed class Server : IDisposable
     internal AddressLimiter Addresses { get; } = new();
 
     internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
-
-    internal ClosedRing ClosedConnections { get; } = new();
 
     /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
@@ -190,8 +100,11 @@ public sealed class Server : IDisposable
                 _spares = 1;
                 ConnectionLimit = Descriptors.ConnectionLimit(Options);
                 listener = new Listener(this);
-                Listen(listener.Acceptor);
                 Workers.Grow(Options.WorkerCount, start: false);
+
+                // With one worker there is nobody to deal to: the loop that will have the connections accepts them itself, which saves a hop from
+                // thread to thread for each.
+                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : listener.Acceptor);
                 OpenLog();
                 _listener = listener;
             }
@@ -255,6 +168,7 @@ public sealed class Server : IDisposable
             Workers.Post(new Command(CommandKind.Stop, Number: reset ? 1 : 0));
             foreach (Worker worker in Workers.Join(deadline))
             {
+                worker.Acceptor.Silence();
                 Abandon($"worker {worker.Id}");
             }
 
@@ -288,109 +202,6 @@ public sealed class Server : IDisposable
         {
             throw new InvalidOperationException("A server cannot be stopped or changed from a handler: its thread would wait for itself.");
         }
-    }
-
-    /// <summary>Adds to the server's log, for what runs beside the engine.</summary>
-    public void Report(EventLevel level, string message) => Log.Reported((Microsoft.Extensions.Logging.LogLevel)level, Options.Name, message);
-
-    /// <summary>A look at the workers.</summary>
-    public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
-
-    /// <summary>The last connections that were closed, up to 1,024, the last one first: with reason, counters and duration.</summary>
-    public IReadOnlyList<ConnectionInfo> GetClosed() => ClosedConnections.GetRows();
-
-    /// <summary>Begins a walk over the connections.</summary>
-    public ConnectionWalk Walk(ConnectionFilter filter)
-    {
-        ArgumentNullException.ThrowIfNull(filter);
-        return new ConnectionWalk(filter, Workers);
-    }
-
-    /// <summary>
-    /// Sends bytes to connections that there are now, each once, and walks over those that have taken them. As with every write, one whose peer
-    /// does not read is reset when too much is queued; its row says so.
-    /// </summary>
-    /// <param name="filter">Who gets them.</param>
-    /// <param name="data">The bytes, at least one.</param>
-    public ConnectionWalk Broadcast(ConnectionFilter filter, ImmutableArray<byte> data)
-    {
-        ArgumentNullException.ThrowIfNull(filter);
-        ArgumentOutOfRangeException.ThrowIfZero(data.Length);
-        return new ConnectionWalk(filter, Workers, new Broadcast(data, Worker.LastConnectionId));
-    }
-
-    /// <summary>
-    /// Has a connection's worker do something with it, and tells what it was like just after. False: there is no such connection any
-    /// more.
-    /// </summary>
-    /// <param name="target">The connection.</param>
-    /// <param name="action">What to do.</param>
-    /// <param name="timeout">How long to wait for the worker.</param>
-    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
-    /// <param name="after">The connection just after.</param>
-    /// <param name="moveTo">The worker that is to have it, for <see cref="ConnectionAction.Move"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such worker to move to.</exception>
-    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public bool TryAct(
-        ConnectionRef target,
-        ConnectionAction action,
-        TimeSpan timeout,
-        CancellationToken cancel,
-        [NotNullWhen(true)] out ConnectionInfo? after,
-        int moveTo = -1)
-    {
-        if (action == ConnectionAction.Send)
-        {
-            throw new ArgumentException($"Bytes are sent with {nameof(TrySend)}.", nameof(action));
-        }
-
-        Worker? heir = null;
-        if (action == ConnectionAction.Move)
-        {
-            IReadOnlyList<Worker> workers = Workers.Current;
-            if ((uint)moveTo >= (uint)workers.Count)
-            {
-                throw new ArgumentOutOfRangeException(nameof(moveTo), moveTo, $"The workers are 0 to {workers.Count - 1}.");
-            }
-
-            heir = workers[moveTo];
-        }
-
-        after = Workers.Ask(target, action, heir, null, timeout, cancel);
-        return after is not null;
-    }
-
-    /// <summary>Sends bytes on a connection, as its handler would, and tells what it was like just after.</summary>
-    /// <param name="target">The connection.</param>
-    /// <param name="data">The bytes.</param>
-    /// <param name="timeout">How long to wait for the worker.</param>
-    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
-    /// <param name="after">The connection just after.</param>
-    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public SendOutcome TrySend(
-        ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
-    {
-        var parcel = new Parcel(data);
-        after = Workers.Ask(target, ConnectionAction.Send, null, parcel, timeout, cancel);
-        return after is null ? SendOutcome.NotFound : parcel.Outcome;
-    }
-
-    /// <summary>
-    /// Has a subscriber told of what happens from now on, one event after the other, on a thread that is neither the caller's nor a worker's.
-    /// </summary>
-    public void Subscribe(Action<ServerEvent> subscriber)
-    {
-        ArgumentNullException.ThrowIfNull(subscriber);
-        Events.Add(subscriber);
-    }
-
-    /// <summary>Takes back a <see cref="Subscribe"/>. With the last one the thread ends.</summary>
-    public void Unsubscribe(Action<ServerEvent> subscriber)
-    {
-        ArgumentNullException.ThrowIfNull(subscriber);
-        Events.Remove(subscriber);
     }
 
     /// <summary>Accepting pauses: connects wait in the kernel's queue, open connections go on.</summary>
@@ -492,100 +303,18 @@ public sealed class Server : IDisposable
                 {
                     throw ServerStartException.For(e);
                 }
+
+                if (options.Dispatch != DispatchMode.ReusePort)
+                {
+                    // There is somebody to deal to now, and a handler that blocks the first one must not keep others from being accepted (pitfall 32).
+                    Workers.Current[0].Post(new Command(CommandKind.StopAccepting));
+                }
             }
 
             _options = options;
             ConnectionLimit = limit;
             Workers.Post(new Command(CommandKind.Configure));
             return options.WorkerCount >= Workers.Count || Workers.Shrink(options.WorkerCount, TimeSpan.FromMilliseconds(JoinMilliseconds));
-        }
-    }
-
-    /// <summary>From a worker's thread, or a handler thread.</summary>
-    internal void OnHandlerError(Connection connection, Exception exception)
-    {
-        _lastError = ExceptionText.Message(exception);
-        if (MayLog(EventLevel.Error, _handlerErrors))
-        {
-            Log.HandlerFailed(Options.Name, connection.Id, exception);
-        }
-    }
-
-    /// <summary>From a handler thread.</summary>
-    internal void OnHandlerErrorReported(Connection connection, Exception exception)
-    {
-        _lastError = ExceptionText.Message(exception);
-        if (MayLog(EventLevel.Warning, _handlerErrors))
-        {
-            Log.HandlerErrorReported(Options.Name, connection.Id, exception);
-        }
-    }
-
-    /// <summary>From the thread that watches over handler threads.</summary>
-    internal void OnHandlerTimeout(Connection connection, TimeSpan after)
-    {
-        _lastError = string.Create(CultureInfo.InvariantCulture, $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s");
-        if (MayLog(EventLevel.Warning, _handlerErrors))
-        {
-            Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
-        }
-    }
-
-    /// <summary>From a worker's thread.</summary>
-    internal void OnHandlerFactoryError(Exception exception)
-    {
-        _lastError = ExceptionText.Message(exception);
-        if (MayLog(EventLevel.Error, _handlerErrors))
-        {
-            Log.HandlerFactoryFailed(Options.Name, exception);
-        }
-    }
-
-    /// <summary>From a worker's thread.</summary>
-    internal void OnAdoptError(int errno, long count)
-    {
-        _lastError = Errno.Describe(errno);
-        Log.AdoptFailed(Options.Name, _lastError, count);
-    }
-
-    /// <summary>From the thread that tells the subscribers, once a second at most.</summary>
-    internal void OnSubscribersBehind(Exception? failure, long failures, long lost)
-    {
-        if (failure is not null)
-        {
-            _lastError = failure.Message;
-            Log.SubscriberFailed(Options.Name, failures, failure);
-        }
-
-        if (lost > 0)
-        {
-            Log.EventsLost(Options.Name, lost);
-        }
-    }
-
-    /// <summary>From a worker's thread, after the turn that was held up.</summary>
-    internal void OnStall(int worker, long milliseconds)
-    {
-        if (MayLog(EventLevel.Warning, _stalls))
-        {
-            Log.WorkerStalled(Options.Name, worker, milliseconds);
-        }
-    }
-
-    /// <summary>
-    /// Says how many events the throttles have left out. From the Listener's thread once a second, at the end, and from whoever logs the
-    /// next one: so each is told, and before what came after it.
-    /// </summary>
-    internal void LogLeftOut()
-    {
-        if (_handlerErrors.TakeLeftOut() is > 0 and var errors)
-        {
-            Log.HandlerErrorsLeftOut(Options.Name, errors, LogThrottle.Most);
-        }
-
-        if (_stalls.TakeLeftOut() is > 0 and var stalls)
-        {
-            Log.StallsLeftOut(Options.Name, stalls, LogThrottle.Most);
         }
     }
 
@@ -617,7 +346,7 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>A worker gets sockets of its own with ReusePort; before its thread runs.</summary>
+    /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
     internal void GiveSockets(Worker worker)
     {
         if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
@@ -631,20 +360,8 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>From an acceptor's thread.</summary>
-    internal void OnPeak(int open)
-    {
-        for (int peak = _peak; open > peak;)
-        {
-            int before = Interlocked.CompareExchange(ref _peak, open, peak);
-            if (before == peak)
-            {
-                return;
-            }
-
-            peak = before;
-        }
-    }
+    /// <summary>From the thread of a worker that accepts no more: the Listener does.</summary>
+    internal void ReturnSockets(ListeningSocket[] sockets) => _listener!.TakeOver(sockets);
 
     /// <summary>Opens all that the options name. With ReusePort it is a look only, at what is free; then the workers open it.</summary>
     private void Listen(Acceptor acceptor)
@@ -683,18 +400,19 @@ public sealed class Server : IDisposable
         }
 
         EndPoints = endPoints;
+        foreach (Worker worker in Workers.Current)
+        {
+            GiveSockets(worker);
+        }
     }
 
     private static void Add(Acceptor acceptor, ListeningSocket socket)
     {
-        try
-        {
-            acceptor.Add(socket);
-        }
-        catch
+        int errno = acceptor.Add(socket);
+        if (errno != 0)
         {
             socket.Dispose();
-            throw;
+            throw new EngineException("epoll_ctl", errno);
         }
     }
 
@@ -741,67 +459,4 @@ public sealed class Server : IDisposable
             throw new InvalidOperationException($"The server is {_state}.");
         }
     }
-
-    private bool MayLog(EventLevel level, LogThrottle throttle)
-    {
-        if (level < LogLevel || !throttle.TryPass(Clock.Now))
-        {
-            return false;
-        }
-
-        LogLeftOut();
-        return true;
-    }
-
-    private void OpenLog()
-    {
-        if (Options.LogPath is { } path)
-        {
-            try
-            {
-                _logFile = new LogFile(path, Options.Name, error => _lastError = error);
-            }
-            catch (EngineException e)
-            {
-                throw ServerStartException.ForLog(path, e.Errno);
-            }
-
-            Log.SetFile(_logFile);
-        }
-    }
-
-    private void LogEnd()
-    {
-        LogLeftOut();
-        Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
-        Log.SetFile(null);
-        _logFile?.End();
-
-        // In this order: who sees that it has ended has its last event before him.
-        _ended = true;
-        Log.Wake();
-    }
-
-    private void LogStart()
-    {
-        int somaxconn = int.MaxValue;
-        try
-        {
-            somaxconn = int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // No descriptor left for it, or a sandbox. The server runs by now, and this is for the log alone.
-        }
-
-        EffectiveBacklog = Math.Min(Options.Backlog, somaxconn);
-        if (EffectiveBacklog < Options.Backlog)
-        {
-            Log.BacklogCut(Options.Name, Options.Backlog, somaxconn);
-        }
-
-        Log.ServerStarted(Options.Name, string.Join(", ", EndPoints), Options.WorkerCount, ConnectionLimit, EffectiveBacklog);
-    }
-
-    private long Sum(Func<Counters, long> counter) => counter(ListenerCounters) + Workers.Sum(counter);
 }

@@ -52,6 +52,12 @@ public sealed record ServerOptions
     /// <summary>How new connections are dealt to the workers.</summary>
     public DispatchMode Dispatch { get; init; }
 
+    /// <summary>
+    /// How long a worker that has run out of events looks for more before it blocks. It answers sooner, at the price of a processor that is
+    /// busy meanwhile. Zero: it blocks at once.
+    /// </summary>
+    public TimeSpan BusyPoll { get; init; }
+
     /// <summary>A server on :: takes IPv4 connections too, and shows their addresses as IPv4.</summary>
     public bool DualMode { get; init; }
 
@@ -155,6 +161,7 @@ public sealed record ServerOptions
         InRange(MaxConnectionsPerAddress, 0, int.MaxValue, nameof(MaxConnectionsPerAddress));
         InRange(AcceptRate, 0, int.MaxValue, nameof(AcceptRate));
         InRange((int)Dispatch, 0, (int)DispatchMode.ReusePort, nameof(Dispatch));
+        InRange(BusyPoll, TimeSpan.Zero, TimeSpan.FromSeconds(1), nameof(BusyPoll));
         InRange(KeepAliveTime, TimeSpan.Zero, nameof(KeepAliveTime));
         InRange(UserTimeout, TimeSpan.Zero, TimeSpan.FromMilliseconds(int.MaxValue), nameof(UserTimeout));
         InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));

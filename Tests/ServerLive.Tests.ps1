@@ -414,6 +414,7 @@ Describe 'Set-C10kServer' {
         @{ Parameter = 'LingerTimeout'; Value = '1500ms'; Expected = [timespan]'00:00:01.5' }
         @{ Parameter = 'WriteTimeout'; Value = '3m'; Expected = [timespan]'00:03:00' }
         @{ Parameter = 'HighWaterMark'; Value = 1000; Expected = 1000 }
+        @{ Parameter = 'BusyPoll'; Value = 50; Expected = 50 }
     ) {
         $before = $server.Options
         $before.$Parameter | Should -Not -Be $Expected

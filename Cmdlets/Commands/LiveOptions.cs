@@ -18,6 +18,7 @@ internal static class LiveOptions
             LingerTimeout = Given(nameof(SetC10kServerCommand.LingerTimeout), options.LingerTimeout),
             WriteTimeout = Given(nameof(SetC10kServerCommand.WriteTimeout), options.WriteTimeout),
             HighWaterMark = Given(nameof(SetC10kServerCommand.HighWaterMark), options.HighWaterMark),
+            BusyPoll = TimeSpan.FromMicroseconds(Given(nameof(SetC10kServerCommand.BusyPoll), (int)options.BusyPoll.TotalMicroseconds)),
         };
 
         T Given<T>(string parameter, T now) => given.TryGetValue(parameter, out object? value) ? (T)value : now;

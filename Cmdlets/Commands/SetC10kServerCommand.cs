@@ -57,6 +57,11 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
     [Parameter]
     public int HighWaterMark { get; set; }
 
+    /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
+    [Parameter]
+    [ValidateRange(0, 1_000_000)]
+    public int BusyPoll { get; set; }
+
     /// <summary>What matters less is not logged.</summary>
     [Parameter]
     public LogLevel LogLevel { get; set; }

@@ -108,6 +108,11 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public int HighWaterMark { get; set; }
 
+    /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
+    [Parameter]
+    [ValidateRange(0, 1_000_000)]
+    public int BusyPoll { get; set; }
+
     /// <summary>Whether small writes are sent at once.</summary>
     /// <remarks>Not a switch: one that is on by default can only be given to no effect.</remarks>
     [Parameter]

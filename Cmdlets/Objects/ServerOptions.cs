@@ -28,6 +28,7 @@ public sealed class ServerOptions
         KeepAlive = options.KeepAliveTime;
         UserTimeout = options.UserTimeout;
         HighWaterMark = options.HighWaterMark;
+        BusyPoll = (int)options.BusyPoll.TotalMicroseconds;
         MaxSendQueue = options.MaxSendQueue;
         NoDelay = options.NoDelay;
         LogLevel = (LogLevel)options.Log.MinimumLevel;
@@ -117,6 +118,9 @@ public sealed class ServerOptions
 
     /// <summary>The bytes of queued output above which a connection is not read.</summary>
     public int HighWaterMark { get; }
+
+    /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
+    public int BusyPoll { get; }
 
     /// <summary>The bytes of queued output at which a connection is closed.</summary>
     public int MaxSendQueue { get; }

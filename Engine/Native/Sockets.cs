@@ -28,6 +28,7 @@ internal static unsafe class Sockets
     internal const int MsgNoSignal = 0x4000;
 
     internal const int ShutWrite = 1;
+    internal const int ShutReadWrite = 2;
 
     private const nuint SiocOutQ = 0x5411;
 

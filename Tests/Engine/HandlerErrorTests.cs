@@ -195,6 +195,46 @@ public class HandlerErrorTests
         Eventually.Equal(threads, ProcessLedger.EngineThreads);
     }
 
+    [Theory]
+    [InlineData(DispatchMode.RoundRobin)]
+    [InlineData(DispatchMode.ReusePort)]
+    public void A_server_whose_handler_blocks_the_loop_that_accepts_gives_its_port_back(DispatchMode dispatch)
+    {
+        int descriptors = ProcessLedger.Descriptors();
+        using var blocked = new ManualResetEventSlim();
+        var options = new ServerOptions
+        {
+            WorkerCount = 1,
+            Dispatch = dispatch,
+            HandlerFactory = () => new LambdaHandler { Received = (_, _) => blocked.Wait() },
+        };
+        var server = new Server(options);
+        server.Start();
+        using var client = new TestClient((System.Net.IPEndPoint)server.EndPoints[0]);
+        client.Send([0]);
+        Eventually.True(() => server.GetWorkers()[0].State == WorkerState.Stalled);
+        using var waiting = new TestClient((System.Net.IPEndPoint)server.EndPoints[0]);
+        try
+        {
+            server.Stop();
+            waiting.AssertReset();
+            using var successor = new Server(options with { Port = server.Port, HandlerFactory = Handlers.BuiltInHandlers.Echo });
+            successor.Start();
+            using var another = new TestClient((System.Net.IPEndPoint)successor.EndPoints[0]);
+            another.Echo(1, 1000);
+        }
+        finally
+        {
+            blocked.Set();
+        }
+
+        client.ReceiveToEnd();
+        client.Dispose();
+        waiting.Dispose();
+        Eventually.Equal(0, ProcessLedger.EngineThreads);
+        ProcessLedger.AssertDescriptors(descriptors);
+    }
+
     [Fact]
     public void Members_called_from_another_thread_throw_and_harm_nothing()
     {

@@ -7,10 +7,13 @@ namespace C10kServer.Engine.Tests;
 
 public class LiveOperationTests
 {
-    [Fact]
-    public void Suspended_it_leaves_connects_in_the_queue_and_serves_those_it_has()
+    // With one worker its own loop accepts, with two the acceptor's.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Suspended_it_leaves_connects_in_the_queue_and_serves_those_it_has(int workers)
     {
-        using var fixture = new ServerFixture(new EchoHandler());
+        using var fixture = new ServerFixture(new EchoHandler(), options => options with { WorkerCount = workers });
         using TestClient early = fixture.Connect();
         early.Echo(1, 100);
         fixture.Server.Suspend();
@@ -30,10 +33,12 @@ public class LiveOperationTests
         Assert.Equal(2, fixture.Server.Accepted);
     }
 
-    [Fact]
-    public void Suspended_with_connects_waiting_it_does_not_spin()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Suspended_with_connects_waiting_it_does_not_spin(int workers)
     {
-        using var fixture = new ServerFixture(new EchoHandler());
+        using var fixture = new ServerFixture(new EchoHandler(), options => options with { WorkerCount = workers });
         fixture.Server.Suspend();
         using TestClient waiting = fixture.Connect();
         TimeSpan before = ProcessLedger.EngineCpuTime();
@@ -76,11 +81,12 @@ public class LiveOperationTests
     }
 
     [Theory]
-    [InlineData(DispatchMode.RoundRobin)]
-    [InlineData(DispatchMode.ReusePort)]
-    public void A_drain_is_not_over_before_those_who_wait_in_the_queue_are_served(DispatchMode dispatch)
+    [InlineData(DispatchMode.RoundRobin, 1)]
+    [InlineData(DispatchMode.RoundRobin, 2)]
+    [InlineData(DispatchMode.ReusePort, 2)]
+    public void A_drain_is_not_over_before_those_who_wait_in_the_queue_are_served(DispatchMode dispatch, int workers)
     {
-        using var fixture = new ServerFixture(new EchoHandler(), options => options with { Dispatch = dispatch });
+        using var fixture = new ServerFixture(new EchoHandler(), options => options with { Dispatch = dispatch, WorkerCount = workers });
         fixture.Server.Suspend();
         List<TestClient> clients = [.. Enumerable.Range(0, 20).Select(_ => fixture.Connect())];
         for (int i = 0; i < clients.Count; i++)
@@ -170,6 +176,66 @@ public class LiveOperationTests
         Assert.Empty(failures);
         Eventually.Equal(Threads * PerThread, () => fixture.Server.Closed);
         Assert.Equal(fixture.Server.BytesReceived, fixture.Server.BytesSent);
+    }
+
+    [Fact]
+    public void A_second_worker_has_its_share_though_the_first_one_that_accepted_alone_is_blocked()
+    {
+        using var blocked = new ManualResetEventSlim();
+        using var fixture = new ServerFixture(
+            new LambdaHandler
+            {
+                Received = (connection, data) =>
+                {
+                    if (data[0] == 0)
+                    {
+                        blocked.Wait();
+                    }
+
+                    connection.Write(data);
+                },
+            },
+            static options => options with { WorkerCount = 1 });
+        using TestClient first = fixture.Connect();
+        first.Send([1]);
+        first.Receive(1);
+        Assert.True(fixture.Server.Reconfigure(fixture.Server.Options with { WorkerCount = 2 }));
+        fixture.Rows();
+        first.Send([0]);
+        Eventually.True(() => fixture.Server.GetWorkers()[0].State == WorkerState.Stalled);
+        List<TestClient> others = [.. Enumerable.Range(0, 4).Select(_ => fixture.Connect())];
+        try
+        {
+            Eventually.Equal(5, () => fixture.Server.Accepted);
+            others.ForEach(static client => client.Send([1]));
+            Eventually.Equal(2, () => others.Count(static client => client.Socket.Available > 0));
+        }
+        finally
+        {
+            blocked.Set();
+        }
+
+        others.ForEach(static client => client.Receive(1));
+        others.ForEach(static client => client.Dispose());
+    }
+
+    [Fact]
+    public void Connects_are_accepted_though_the_sockets_change_hands_while_they_wait_and_the_server_drains()
+    {
+        for (int round = 0; round < 20; round++)
+        {
+            using var fixture = new ServerFixture(new EchoHandler(), static options => options with { WorkerCount = 1 });
+            fixture.Server.Suspend();
+            List<TestClient> clients = [.. Enumerable.Range(0, 5).Select(_ => fixture.Connect())];
+            clients.ForEach(static client => client.Send(Keyed.Bytes(7, 100)));
+            clients.ForEach(static client => client.EndSending());
+            fixture.Server.Reconfigure(fixture.Server.Options with { WorkerCount = 3 });
+            fixture.Server.BeginDrain();
+            Assert.True(fixture.Server.WaitUntilDrained(Eventually.Patience, null, TestContext.Current.CancellationToken));
+            Assert.Equal(5, fixture.Server.Accepted);
+            clients.ForEach(static client => Keyed.Verify(7, client.ReceiveToEnd()));
+            clients.ForEach(static client => client.Dispose());
+        }
     }
 
     [Fact]

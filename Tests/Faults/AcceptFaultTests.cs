@@ -51,6 +51,25 @@ public class AcceptFaultTests
     }
 
     [Fact]
+    public void A_loop_that_accepts_itself_pauses_that_alone_and_serves_on()
+    {
+        using var faulty = new FaultyServer(static options => options with { WorkerCount = 1 });
+        using var bystander = Visitor.Bystander(faulty.EndPoint, mayBeHit: false);
+        Eventually.True(() => bystander.Rounds > 0);
+        using Shim.Armed armed = Shim.Arm("accept4", (int)Error.EMFILE, Schedule.EveryCall);
+        var watch = Stopwatch.StartNew();
+        using var waiting = new TestClient(faulty.EndPoint);
+        waiting.Send(Keyed.Bytes(1, 1000));
+        int rounds = bystander.Rounds;
+        Eventually.True(() => watch.ElapsedMilliseconds > 500 && bystander.Rounds > rounds + 10);
+        Assert.InRange(armed.Calls, 2, 1 + watch.ElapsedMilliseconds / 100);
+        armed.Dispose();
+        Keyed.Verify(1, waiting.Receive(1000));
+        bystander.End();
+        Assert.True(bystander.Slowest < FaultyServer.Recovery, $"the bystander once waited for {bystander.Slowest}");
+    }
+
+    [Fact]
     public void Stopping_while_accepting_pauses_returns_at_once_and_refuses_those_who_wait()
     {
         using var faulty = new FaultyServer();

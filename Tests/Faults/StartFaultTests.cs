@@ -36,14 +36,16 @@ public class StartFaultTests
     [InlineData("listen", Error.ENOBUFS)]
     [InlineData("getsockname", Error.ENOBUFS)]
     [InlineData("getrlimit", Error.EPERM)]
-    public void Whichever_of_its_calls_fails_starting_says_so_and_leaves_nothing_behind(string call, Error error)
+    [InlineData("epoll_ctl", Error.ENOSPC, 1)]
+    [InlineData("socket", Error.EMFILE, 1)]
+    public void Whichever_of_its_calls_fails_starting_says_so_and_leaves_nothing_behind(string call, Error error, int workers = 2)
     {
         // One by one, until there is no such call left to fail.
         for (int nth = 1; ; nth++)
         {
             Assert.True(nth < 100, "it never starts");
             using Shim.Armed armed = Shim.Arm(call, (int)error, Schedule.Nth(nth));
-            Server server = MakeServer();
+            Server server = MakeServer(workers);
             Exception? thrown = Record.Exception(server.Start);
             if (armed.Injected == 0)
             {
@@ -108,10 +110,10 @@ public class StartFaultTests
         AssertNothingLeft();
     }
 
-    private static Server MakeServer() => new(new ServerOptions
+    private static Server MakeServer(int workers = 2) => new(new ServerOptions
     {
         Name = "f",
-        WorkerCount = 2,
+        WorkerCount = workers,
         Addresses = [IPAddress.Loopback, IPAddress.Parse("127.0.0.2"), IPAddress.IPv6Loopback],
         HandlerFactory = BuiltInHandlers.Echo,
     });

@@ -1,0 +1,114 @@
+using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+
+namespace C10kServer.Engine;
+
+// A server's connections, as others see and reach them.
+public sealed partial class Server
+{
+    /// <summary>The Id that was last given to a connection, of any server of the process: those of later ones are higher.</summary>
+    public static long LastConnectionId => Worker.LastConnectionId;
+
+    internal ObserverList Observers { get; }
+
+    private EventDispatcher Events { get; }
+
+    internal ClosedRing ClosedConnections { get; } = new();
+
+    /// <summary>The last connections that were closed, up to 1,024, the last one first: with reason, counters and duration.</summary>
+    public IReadOnlyList<ConnectionInfo> GetClosed() => ClosedConnections.GetRows();
+
+    /// <summary>Begins a walk over the connections.</summary>
+    public ConnectionWalk Walk(ConnectionFilter filter)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        return new ConnectionWalk(filter, Workers);
+    }
+
+    /// <summary>
+    /// Sends bytes to connections that there are now, each once, and walks over those that have taken them. As with every write, one whose peer
+    /// does not read is reset when too much is queued; its row says so.
+    /// </summary>
+    /// <param name="filter">Who gets them.</param>
+    /// <param name="data">The bytes, at least one.</param>
+    public ConnectionWalk Broadcast(ConnectionFilter filter, ImmutableArray<byte> data)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        ArgumentOutOfRangeException.ThrowIfZero(data.Length);
+        return new ConnectionWalk(filter, Workers, new Broadcast(data, Worker.LastConnectionId));
+    }
+
+    /// <summary>
+    /// Has a connection's worker do something with it, and tells what it was like just after. False: there is no such connection any
+    /// more.
+    /// </summary>
+    /// <param name="target">The connection.</param>
+    /// <param name="action">What to do.</param>
+    /// <param name="timeout">How long to wait for the worker.</param>
+    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
+    /// <param name="after">The connection just after.</param>
+    /// <param name="moveTo">The worker that is to have it, for <see cref="ConnectionAction.Move"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such worker to move to.</exception>
+    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public bool TryAct(
+        ConnectionRef target,
+        ConnectionAction action,
+        TimeSpan timeout,
+        CancellationToken cancel,
+        [NotNullWhen(true)] out ConnectionInfo? after,
+        int moveTo = -1)
+    {
+        if (action == ConnectionAction.Send)
+        {
+            throw new ArgumentException($"Bytes are sent with {nameof(TrySend)}.", nameof(action));
+        }
+
+        Worker? heir = null;
+        if (action == ConnectionAction.Move)
+        {
+            IReadOnlyList<Worker> workers = Workers.Current;
+            if ((uint)moveTo >= (uint)workers.Count)
+            {
+                throw new ArgumentOutOfRangeException(nameof(moveTo), moveTo, $"The workers are 0 to {workers.Count - 1}.");
+            }
+
+            heir = workers[moveTo];
+        }
+
+        after = Workers.Ask(target, action, heir, null, timeout, cancel);
+        return after is not null;
+    }
+
+    /// <summary>Sends bytes on a connection, as its handler would, and tells what it was like just after.</summary>
+    /// <param name="target">The connection.</param>
+    /// <param name="data">The bytes.</param>
+    /// <param name="timeout">How long to wait for the worker.</param>
+    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
+    /// <param name="after">The connection just after.</param>
+    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public SendOutcome TrySend(
+        ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
+    {
+        var parcel = new Parcel(data);
+        after = Workers.Ask(target, ConnectionAction.Send, null, parcel, timeout, cancel);
+        return after is null ? SendOutcome.NotFound : parcel.Outcome;
+    }
+
+    /// <summary>
+    /// Has a subscriber told of what happens from now on, one event after the other, on a thread that is neither the caller's nor a worker's.
+    /// </summary>
+    public void Subscribe(Action<ServerEvent> subscriber)
+    {
+        ArgumentNullException.ThrowIfNull(subscriber);
+        Events.Add(subscriber);
+    }
+
+    /// <summary>Takes back a <see cref="Subscribe"/>. With the last one the thread ends.</summary>
+    public void Unsubscribe(Action<ServerEvent> subscriber)
+    {
+        ArgumentNullException.ThrowIfNull(subscriber);
+        Events.Remove(subscriber);
+    }
+}

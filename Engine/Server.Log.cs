@@ -1,0 +1,175 @@
+using System.Globalization;
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine;
+
+// What is told of a server: its log, its last error, and how much of a flood of them.
+public sealed partial class Server
+{
+    /// <summary>The last failure, of a handler or of the server itself.</summary>
+    public string? LastError => _lastError;
+
+    /// <summary>Events below it are not logged. Live.</summary>
+    public EventLevel LogLevel
+    {
+        get => Log.MinimumLevel;
+        set => Log.MinimumLevel = value;
+    }
+
+    /// <summary>It was stopped, and its last event is in the log.</summary>
+    public bool HasEnded => _ended;
+
+    internal EventLog Log => Options.Log;
+
+    /// <summary>Adds to the server's log, for what runs beside the engine.</summary>
+    public void Report(EventLevel level, string message) => Log.Reported((Microsoft.Extensions.Logging.LogLevel)level, Options.Name, message);
+
+    /// <summary>From a worker's thread, or a handler thread.</summary>
+    internal void OnHandlerError(Connection connection, Exception exception)
+    {
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFailed(Options.Name, connection.Id, exception);
+        }
+    }
+
+    /// <summary>From a handler thread.</summary>
+    internal void OnHandlerErrorReported(Connection connection, Exception exception)
+    {
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Warning, _handlerErrors))
+        {
+            Log.HandlerErrorReported(Options.Name, connection.Id, exception);
+        }
+    }
+
+    /// <summary>From the thread that watches over handler threads.</summary>
+    internal void OnHandlerTimeout(Connection connection, TimeSpan after)
+    {
+        _lastError = string.Create(CultureInfo.InvariantCulture, $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s");
+        if (MayLog(EventLevel.Warning, _handlerErrors))
+        {
+            Log.HandlerTimedOut(Options.Name, connection.Id, after.TotalSeconds);
+        }
+    }
+
+    /// <summary>From a worker's thread.</summary>
+    internal void OnHandlerFactoryError(Exception exception)
+    {
+        _lastError = ExceptionText.Message(exception);
+        if (MayLog(EventLevel.Error, _handlerErrors))
+        {
+            Log.HandlerFactoryFailed(Options.Name, exception);
+        }
+    }
+
+    /// <summary>From a worker's thread.</summary>
+    internal void OnAdoptError(int errno, long count)
+    {
+        _lastError = Errno.Describe(errno);
+        Log.AdoptFailed(Options.Name, _lastError, count);
+    }
+
+    /// <summary>From the thread that tells the subscribers, once a second at most.</summary>
+    internal void OnSubscribersBehind(Exception? failure, long failures, long lost)
+    {
+        if (failure is not null)
+        {
+            _lastError = failure.Message;
+            Log.SubscriberFailed(Options.Name, failures, failure);
+        }
+
+        if (lost > 0)
+        {
+            Log.EventsLost(Options.Name, lost);
+        }
+    }
+
+    /// <summary>From a worker's thread, after the turn that was held up.</summary>
+    internal void OnStall(int worker, long milliseconds)
+    {
+        if (MayLog(EventLevel.Warning, _stalls))
+        {
+            Log.WorkerStalled(Options.Name, worker, milliseconds);
+        }
+    }
+
+    /// <summary>
+    /// Says how many events the throttles have left out. From the Listener's thread once a second, at the end, and from whoever logs the
+    /// next one: so each is told, and before what came after it.
+    /// </summary>
+    internal void LogLeftOut()
+    {
+        if (_handlerErrors.TakeLeftOut() is > 0 and var errors)
+        {
+            Log.HandlerErrorsLeftOut(Options.Name, errors, LogThrottle.Most);
+        }
+
+        if (_stalls.TakeLeftOut() is > 0 and var stalls)
+        {
+            Log.StallsLeftOut(Options.Name, stalls, LogThrottle.Most);
+        }
+    }
+
+    private bool MayLog(EventLevel level, LogThrottle throttle)
+    {
+        if (level < LogLevel || !throttle.TryPass(Clock.Now))
+        {
+            return false;
+        }
+
+        LogLeftOut();
+        return true;
+    }
+
+    private void OpenLog()
+    {
+        if (Options.LogPath is { } path)
+        {
+            try
+            {
+                _logFile = new LogFile(path, Options.Name, error => _lastError = error);
+            }
+            catch (EngineException e)
+            {
+                throw ServerStartException.ForLog(path, e.Errno);
+            }
+
+            Log.SetFile(_logFile);
+        }
+    }
+
+    private void LogEnd()
+    {
+        LogLeftOut();
+        Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
+        Log.SetFile(null);
+        _logFile?.End();
+
+        // In this order: who sees that it has ended has its last event before him.
+        _ended = true;
+        Log.Wake();
+    }
+
+    private void LogStart()
+    {
+        int somaxconn = int.MaxValue;
+        try
+        {
+            somaxconn = int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // No descriptor left for it, or a sandbox. The server runs by now, and this is for the log alone.
+        }
+
+        EffectiveBacklog = Math.Min(Options.Backlog, somaxconn);
+        if (EffectiveBacklog < Options.Backlog)
+        {
+            Log.BacklogCut(Options.Name, Options.Backlog, somaxconn);
+        }
+
+        Log.ServerStarted(Options.Name, string.Join(", ", EndPoints), Options.WorkerCount, ConnectionLimit, EffectiveBacklog);
+    }
+}

@@ -1,0 +1,89 @@
+namespace C10kServer.Engine;
+
+// What a server counts. Read from any thread; each counter is written by one.
+public sealed partial class Server
+{
+    /// <summary>Connections accepted and not closed yet.</summary>
+    public int ConnectionCount
+    {
+        get
+        {
+            // In this order: what is accepted in between is one too many rather than one too few, never below zero.
+            long closed = Closed;
+            return (int)(Accepted - closed);
+        }
+    }
+
+    /// <summary>The most connections that were open at a time.</summary>
+    public int PeakConnectionCount => Volatile.Read(ref _peak);
+
+    /// <summary>Connections accepted.</summary>
+    public long Accepted => Sum(static counters => Volatile.Read(ref counters.Accepted));
+
+    /// <summary>Connections reset as the limit was reached.</summary>
+    public long Rejected => Sum(static counters => Volatile.Read(ref counters.Rejected));
+
+    /// <summary>Connections closed.</summary>
+    public long Closed => Sum(static counters => Volatile.Read(ref counters.Closed));
+
+    /// <summary>Failures of accept, and of registering what was accepted.</summary>
+    public long AcceptErrors => Sum(static counters => Volatile.Read(ref counters.AcceptErrors));
+
+    /// <summary>Bytes received on all connections.</summary>
+    public long BytesReceived => Sum(static counters => Volatile.Read(ref counters.BytesReceived));
+
+    /// <summary>Bytes sent on all connections.</summary>
+    public long BytesSent => Sum(static counters => Volatile.Read(ref counters.BytesSent));
+
+    /// <summary>Calls of OnReceived, and read requests served.</summary>
+    public long MessagesReceived => Sum(static counters => Volatile.Read(ref counters.MessagesReceived));
+
+    /// <summary>Exceptions that handlers threw, and errors that they reported.</summary>
+    public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors)) + (Options.Sessions?.HandlerErrors ?? 0);
+
+    /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
+    public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
+
+    /// <summary>Exceptions that subscribers threw, see <see cref="Subscribe"/>.</summary>
+    public long EventErrors => Events.Errors;
+
+    /// <summary>Events that subscribers were not told of: they are too slow.</summary>
+    public long EventsLost => Events.Lost;
+
+    /// <summary>When it was started.</summary>
+    public DateTimeOffset StartTime => Clock.ToWallClock(_startedAt);
+
+    /// <summary>How long it has been running, or did run.</summary>
+    public TimeSpan Uptime => _startedAt == 0
+        ? TimeSpan.Zero
+        : TimeSpan.FromMilliseconds((Volatile.Read(ref _endedAt) is not 0 and var ended ? ended : Clock.Now) - _startedAt);
+
+    /// <summary>Connections accepted a second, over the last second.</summary>
+    public double AcceptRate => _listener?.Rates.Accepts ?? 0;
+
+    /// <summary>Bytes received a second, over the last second.</summary>
+    public double ReceiveRate => _listener?.Rates.Receives ?? 0;
+
+    /// <summary>Bytes sent a second, over the last second.</summary>
+    public double SendRate => _listener?.Rates.Sends ?? 0;
+
+    /// <summary>A look at the workers.</summary>
+    public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
+
+    /// <summary>From an acceptor's thread.</summary>
+    internal void OnPeak(int open)
+    {
+        for (int peak = _peak; open > peak;)
+        {
+            int before = Interlocked.CompareExchange(ref _peak, open, peak);
+            if (before == peak)
+            {
+                return;
+            }
+
+            peak = before;
+        }
+    }
+
+    private long Sum(Func<Counters, long> counter) => counter(ListenerCounters) + Workers.Sum(counter);
+}

@@ -1,0 +1,377 @@
+using System.Diagnostics;
+using C10kServer.Engine.Native;
+using Microsoft.Extensions.Logging;
+
+namespace C10kServer.Engine;
+
+// What others ask of a worker: its mailbox, and each command that can be in it.
+internal sealed unsafe partial class Worker
+{
+    // Commands a turn, so that a burst of accepts does not hold up those that are connected.
+    private const int CommandsPerTurn = 256;
+
+    // Rows a turn: with TCP_INFO some 300 us, which is what a walk may cost the latency of others.
+    private const int RowsPerTurn = 128;
+
+    private const int LogInterval = 1000;
+
+    // Since they were last logged.
+    private long _adoptErrors;
+    private long _nextAdoptLogAt;
+
+    private void ReadMailbox()
+    {
+        if (!_mailboxPending)
+        {
+            return;
+        }
+
+        for (int i = 0; i < CommandsPerTurn; i++)
+        {
+            if (!_mailbox.TryTake(out Command command))
+            {
+                _mailboxPending = false;
+                return;
+            }
+
+            Obey(command);
+            if (command.Kind == CommandKind.Walk)
+            {
+                // A portion is a turn's worth, and the next one may wait in here already.
+                return;
+            }
+        }
+    }
+
+    private void Obey(in Command command)
+    {
+        switch (command.Kind)
+        {
+            case CommandKind.Adopt:
+                Adopt(command);
+                break;
+            case CommandKind.TakeOver:
+                TakeOver((Migrant)command.Subject!);
+                break;
+            case CommandKind.Act:
+                Act((ConnectionRequest)command.Subject!);
+                break;
+            case CommandKind.Walk:
+                Walk((ConnectionWalk)command.Subject!, command.Number);
+                break;
+            case CommandKind.Deliver:
+                Deliver(command);
+                break;
+            case CommandKind.Configure:
+                Configure();
+                break;
+            case CommandKind.StopAccepting:
+                _server.ReturnSockets(Acceptor.Release());
+                break;
+            case CommandKind.Retire:
+                _retiring = true;
+                Acceptor.Drain(Now);
+                break;
+            case CommandKind.Stop:
+                Stop(reset: command.Number != 0);
+                break;
+            default:
+                throw new UnreachableException();
+        }
+    }
+
+    private bool AdoptOwn(Command command)
+    {
+        Adopt(command);
+        return true;
+    }
+
+    private void Adopt(in Command command)
+    {
+        ConnectionHandler handler;
+        long id = Interlocked.Increment(ref s_lastConnectionId);
+        try
+        {
+            handler = Options.HandlerFactory();
+        }
+        catch (Exception e)
+        {
+            Counters.HandlerErrors++;
+            _server.OnHandlerFactoryError(e);
+            Refuse(command);
+            return;
+        }
+
+        var connection = new Connection(this, id, command.Fd, command.Remote, (ListeningSocket)command.Subject!, handler, command.Number != 0);
+        _table.Add(connection);
+        int errno = _epoll.Add(command.Fd, Epoll.In | Epoll.RdHup, ConnectionTable.Token(connection));
+        if (errno != 0)
+        {
+            _table.Remove(connection);
+            CountAdoptError(errno);
+            Refuse(command);
+            return;
+        }
+
+        if (_server.Log.IsEnabled(LogLevel.Debug))
+        {
+            _server.Log.ConnectionOpened(Options.Name, id, connection.RemoteEndPoint, Id);
+        }
+
+        _server.Observers.OnOpened(connection);
+        connection.Open();
+    }
+
+    // As the acceptor does with its errors: a limit that is reached fails every connection that comes, and the log is bounded.
+    private void CountAdoptError(int errno)
+    {
+        Counters.AcceptErrors++;
+        _adoptErrors++;
+        if (Now >= _nextAdoptLogAt)
+        {
+            _nextAdoptLogAt = Now + LogInterval;
+            _server.OnAdoptError(errno, _adoptErrors);
+            _adoptErrors = 0;
+        }
+    }
+
+    // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence.
+    private void Refuse(in Command command)
+    {
+        if (command.Number != 0)
+        {
+            _server.Addresses.Release(command.Remote);
+        }
+
+        Sockets.ResetOnClose(command.Fd);
+        _ = Libc.Close(command.Fd);
+        Counters.Closed++;
+    }
+
+    private void Deliver(in Command command)
+    {
+        var session = (Session)command.Subject!;
+        Worker owner = session.Connection.Worker;
+        if (owner != this || session.Connection.IsInTransit)
+        {
+            // It has moved, or is on its way here: behind the migrant. Where the owner is over, so is the connection.
+            owner.Post(command);
+            return;
+        }
+
+        session.Connection.Deliver(session);
+    }
+
+    private void Act(ConnectionRequest request)
+    {
+        Connection? connection = _table.Find(request.Target.Id, request.Target.Slot);
+        if (connection is null || connection.State == ConnectionState.Closed)
+        {
+            request.Answer(null);
+            return;
+        }
+
+        switch (request.Action)
+        {
+            case ConnectionAction.Look:
+                break;
+            case ConnectionAction.Close:
+                connection.BeginClose(CloseReason.AdminClosed);
+                break;
+            case ConnectionAction.Reset:
+                connection.Abort(CloseReason.AdminClosed);
+                break;
+            case ConnectionAction.PauseReading:
+                connection.PauseByAdmin();
+                break;
+            case ConnectionAction.ResumeReading:
+                connection.ResumeByAdmin();
+                break;
+            case ConnectionAction.Send:
+                request.Parcel!.Deliver(connection);
+                break;
+            case ConnectionAction.Move:
+                // The row first: afterwards the connection is another thread's.
+                ConnectionInfo row = connection.ToInfo();
+                bool moved = Move(connection, request.MoveTo!);
+                request.Answer(moved ? row with { Worker = request.MoveTo!.Id, Slot = -1 } : row);
+                return;
+            default:
+                throw new UnreachableException();
+        }
+
+        // A look is one connection's: what the kernel knows of it is not spared there.
+        request.Answer(connection.ToInfo(tcp: request.Action == ConnectionAction.Look));
+    }
+
+    /// <summary>Gives a connection away, with all that belongs to it. False when the other worker is over: it stays then.</summary>
+    private bool Move(Connection connection, Worker to)
+    {
+        if (to == this)
+        {
+            return true;
+        }
+
+        // Out of every list of this thread before another thread may touch it.
+        int errno = _epoll.Delete(connection.Fd);
+        Debug.Assert(errno == 0, "an open connection is registered");
+        _table.Remove(connection);
+        _sync.Remove(connection);
+        if (_ready.Contains(connection))
+        {
+            _ready = new Queue<Connection>(_ready.Where(other => other != connection));
+        }
+
+        // What it has told is on its way before another worker can add to it.
+        Gate?.Publish(Now);
+        Migrant migrant = connection.Detach(to);
+        _server.Workers.OnMoveBegun();
+        if (to.Post(new Command(CommandKind.TakeOver, Subject: migrant)))
+        {
+            return true;
+        }
+
+        connection.Assign(this);
+        TakeOver(migrant);
+        return false;
+    }
+
+    private void TakeOver(Migrant migrant)
+    {
+        Connection connection = migrant.Connection;
+        _table.Add(connection);
+        _server.Workers.OnMoveEnded();
+        int errno = connection.Attach(_epoll, migrant.Output);
+        if (errno != 0)
+        {
+            connection.FailSocket(errno);
+        }
+
+        if (connection.Tag is Session session)
+        {
+            // A handler thread may have posted to the worker before, which was over by then: nobody else would come for it.
+            Gate!.TakeOver(session);
+            connection.Deliver(session);
+        }
+    }
+
+    /// <summary>Retiring: connections go to the workers that stay; with the last one this one ends.</summary>
+    private void HandOver()
+    {
+        for (int slot = 0; slot < _table.Capacity && _table.Count > 0; slot++)
+        {
+            if (_table.At(slot) is { State: not ConnectionState.Closed } connection && _server.Workers.Next() is { } heir && heir != this)
+            {
+                Move(connection, heir);
+            }
+        }
+
+        _stopping |= _table.Count == 0;
+    }
+
+    private void Configure()
+    {
+        ReadOptions();
+        for (int slot = 0; slot < _table.Capacity; slot++)
+        {
+            _table.At(slot)?.Reconfigure();
+        }
+    }
+
+    [System.Diagnostics.CodeAnalysis.MemberNotNull(nameof(Options))]
+    private void ReadOptions()
+    {
+        Options = _server.Options;
+        IdleTimeout = Clock.ToMilliseconds(Options.IdleTimeout);
+        HandshakeTimeout = Clock.ToMilliseconds(Options.HandshakeTimeout);
+        MessageTimeout = Clock.ToMilliseconds(Options.MessageTimeout);
+        LingerTimeout = Clock.ToMilliseconds(Options.LingerTimeout);
+        WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
+        StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
+        HighWaterMark = Options.HighWaterMark;
+        _busyPoll = (long)(Options.BusyPoll.TotalSeconds * Stopwatch.Frequency);
+        Framing = Options.Framing.Kind == FramingKind.Raw ? null : Options.Framing;
+    }
+
+    private void Walk(ConnectionWalk walk, int from)
+    {
+        if (walk.IsOver)
+        {
+            walk.Finish(Id);
+            return;
+        }
+
+        int to = Math.Min(from + walk.Portion(RowsPerTurn), _table.Capacity);
+        List<ConnectionInfo>? rows = null;
+        for (int slot = from; slot < to; slot++)
+        {
+            if (_table.At(slot) is { State: not ConnectionState.Closed } connection
+                && walk.Filter.Accepts(connection) && walk.Meet(connection))
+            {
+                (rows ??= new List<ConnectionInfo>(to - from)).Add(connection.ToInfo(walk.Filter.WithTcp));
+            }
+        }
+
+        walk.Add(rows);
+        if (to < _table.Capacity)
+        {
+            // The rest after others have had their turn.
+            Post(new Command(CommandKind.Walk, Subject: walk, Number: to));
+        }
+        else
+        {
+            walk.Finish(Id);
+        }
+    }
+
+    private void Stop(bool reset)
+    {
+        _stopping = true;
+        Acceptor.Dispose();
+        for (int slot = 0; slot < _table.Capacity; slot++)
+        {
+            if (_table.At(slot) is not { } connection)
+            {
+                continue;
+            }
+
+            if (reset)
+            {
+                connection.Abort(CloseReason.ServerStopped);
+            }
+            else
+            {
+                connection.Stop();
+            }
+        }
+    }
+
+    /// <summary>What had been posted when the loop ended. Its descriptors and questions are seen to all the same.</summary>
+    private void ObeyLate(in Command command)
+    {
+        switch (command.Kind)
+        {
+            case CommandKind.Adopt or CommandKind.TakeOver when _retiring && _server.Workers.Redeal(command, this):
+                break;
+            case CommandKind.Adopt:
+                Refuse(command);
+                break;
+            case CommandKind.TakeOver:
+                TakeOver((Migrant)command.Subject!);
+                break;
+            case CommandKind.Act:
+                ((ConnectionRequest)command.Subject!).Answer(null);
+                break;
+            case CommandKind.Walk:
+                ((ConnectionWalk)command.Subject!).Finish(Id);
+                break;
+            case CommandKind.Deliver:
+                Deliver(command);
+                break;
+            case CommandKind.Configure or CommandKind.StopAccepting or CommandKind.Retire or CommandKind.Stop:
+                break;
+            default:
+                throw new UnreachableException();
+        }
+    }
+}
