@@ -5,72 +5,71 @@ using System.Net.Sockets;
 
 namespace C10kServer.Benchmark;
 
-/// <summary>A server in a process of its own, and what the kernel knows of it.</summary>
+/// <summary>A server in a process of its own.</summary>
 internal sealed class ServerProcess : IDisposable
 {
-    private readonly Process _process;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    internal ServerProcess(string name, Func<int, IEnumerable<string>> commandLine)
+    private ServerProcess(string name, ChildProcess process, IPEndPoint endPoint, Shell? shell = null)
     {
         Name = name;
-        EndPoint = FreePort();
-        string[] words = [.. commandLine(EndPoint.Port)];
-        _process = Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
-        var patience = Stopwatch.StartNew();
-        while (!Answers())
-        {
-            if (_process.HasExited || patience.Elapsed > TimeSpan.FromSeconds(60))
-            {
-                Dispose();
-                throw new InvalidOperationException($"{name} does not listen on {EndPoint}: {string.Join(' ', words)}");
-            }
-
-            Thread.Sleep(50);
-        }
+        Process = process;
+        EndPoint = endPoint;
+        Shell = shell;
     }
 
     internal string Name { get; }
 
+    internal ChildProcess Process { get; }
+
     internal IPEndPoint EndPoint { get; }
 
-    /// <summary>Of all its threads, those that have ended included.</summary>
-    internal TimeSpan CpuTime
-    {
-        get
-        {
-            // In ticks of 10 ms: USER_HZ has been 100 for as long as there is an ABI.
-            string stat = File.ReadAllText($"/proc/{_process.Id}/stat");
-            string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return TimeSpan.FromMilliseconds(10 * (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)));
-        }
-    }
+    /// <summary>The shell that it runs in, with the server in $server; null for those that are no module of a shell.</summary>
+    internal Shell? Shell { get; }
 
-    internal long ResidentBytes
+    /// <summary>The module in a shell.</summary>
+    internal static ServerProcess InShell(string name, string options)
     {
-        get
+        var shell = new Shell();
+        string answer = shell.Ask($"$server = Start-C10kServer {options}; $server.Port");
+        if (!int.TryParse(answer, CultureInfo.InvariantCulture, out int port))
         {
-            string line = File.ReadLines($"/proc/{_process.Id}/status").First(static line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
-            return 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
-        }
-    }
-
-    public void Dispose()
-    {
-        if (!_process.HasExited)
-        {
-            _process.Kill();
-            _process.WaitForExit();
+            shell.Dispose();
+            throw new InvalidOperationException($"Start-C10kServer {options}: {answer}");
         }
 
-        _process.Dispose();
+        return new ServerProcess(name, shell.Process, new IPEndPoint(IPAddress.Loopback, port), shell);
     }
 
-    private bool Answers()
+    /// <summary>A program that is told its port.</summary>
+    internal static ServerProcess OnPort(string name, Func<int, IReadOnlyList<string>> commandLine)
+    {
+        IPEndPoint endPoint = FreePort();
+        IReadOnlyList<string> words = commandLine(endPoint.Port);
+        var process = new ChildProcess(words);
+        var patience = Stopwatch.StartNew();
+        while (!Answers(endPoint))
+        {
+            if (process.HasExited || patience.Elapsed > Patience)
+            {
+                process.Dispose();
+                throw new InvalidOperationException($"{name} does not listen on {endPoint}: {string.Join(' ', words)}");
+            }
+
+            Thread.Sleep(50);
+        }
+
+        return new ServerProcess(name, process, endPoint);
+    }
+
+    public void Dispose() => Process.Dispose();
+
+    private static bool Answers(IPEndPoint endPoint)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            socket.Connect(EndPoint);
+            socket.Connect(endPoint);
             return true;
         }
         catch (SocketException)

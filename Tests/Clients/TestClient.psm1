@@ -169,4 +169,4 @@ function Get-ResidentMemory {
     1024 * [long]$kib
 }
 
-Export-ModuleMember -Function Open-TestClient, Read-TestClient, Invoke-TestClient, Close-TestClient, Wait-Until, Get-ProcessLedger, Wait-ProcessLedger, Get-ResidentMemory
+Export-ModuleMember -Function Open-TestClient, Read-TestClient, Invoke-TestClient, Close-TestClient, Wait-Until, Get-ProcessLedger, Wait-ProcessLedger, Get-ResidentMemory, Find-TestProgram
