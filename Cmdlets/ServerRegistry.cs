@@ -131,7 +131,7 @@ internal static class ServerRegistry
     internal static void StopStartedBy(Guid runspace) => Stop(List().Where(server => server.Runspace == runspace));
 
     /// <summary>Side by side: a stuck handler takes a second, and the process is to end in not much more.</summary>
-    private static void StopAll()
+    internal static void StopAll()
     {
         Thread[] threads = [.. List().Select(server => new Thread(() => Stop([server])) { IsBackground = true })];
         foreach (Thread thread in threads)
@@ -145,8 +145,7 @@ internal static class ServerRegistry
         }
     }
 
-    /// <summary>Stops them one after the other, and lets none of them keep the others.</summary>
-    internal static void Stop(IEnumerable<Server> servers)
+    private static void Stop(IEnumerable<Server> servers)
     {
         foreach (Server server in servers)
         {

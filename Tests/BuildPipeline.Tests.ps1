@@ -1,5 +1,7 @@
 # A test file as a build pipeline would have it, with a client that retries as what is tested. It may run beside a copy of itself:
 # no names, no ports of its own, and only its own servers are looked at.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     Import-Module "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
@@ -30,7 +32,7 @@ BeforeAll {
     $server = Start-C10kServer -Framing Line -HandlerCount 2 -ScriptBlock {
         ($using:seen).Enqueue($_)
         switch -Regex ($_) {
-            '^flaky' { if (($using:flaky).AddOrUpdate($_, 1, { param($key, $old) $old + 1 }) -lt 3) { $Connection.Abort() } else { 'at last' } }
+            '^flaky' { if (($using:flaky).AddOrUpdate($_, 1, { $args[1] + 1 }) -lt 3) { $Connection.Abort() } else { 'at last' } }
             '^never' { $Connection.Close() }
             default { "you said $_" }
         }

@@ -1,4 +1,6 @@
 # Connections and workers from the shell: rows, filters, closing.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -97,8 +99,8 @@ Describe 'Get-C10kConnection -TcpInfo' {
     }
 
     It 'is what Where filters, and is empty without the switch' {
-        Get-C10kConnection Rows -TcpInfo | Where RttMs -GT 0 | Should -HaveCount 40
-        Get-C10kConnection Rows | Where RttMs -GT 0 | Should -BeNullOrEmpty
+        Get-C10kConnection Rows -TcpInfo | Where-Object RttMs -GT 0 | Should -HaveCount 40
+        Get-C10kConnection Rows | Where-Object RttMs -GT 0 | Should -BeNullOrEmpty
         $row = (Get-C10kConnection Rows)[0]
         foreach ($name in 'TcpState', 'RttMs', 'RttVarMs', 'MinRttMs', 'Retransmits', 'Cwnd', 'Unacked', 'DeliveryRate', 'EndTime') {
             $row.PSObject.Properties[$name] | Should -Not -BeNullOrEmpty -Because $name
@@ -107,7 +109,7 @@ Describe 'Get-C10kConnection -TcpInfo' {
     }
 
     It 'goes with the filters, with objects and with Refresh' {
-        Get-C10kConnection Rows -Worker 1 -State Open -TcpInfo | Where Cwnd -GT 0 | Should -HaveCount 10
+        Get-C10kConnection Rows -Worker 1 -State Open -TcpInfo | Where-Object Cwnd -GT 0 | Should -HaveCount 10
         $row = (Get-C10kConnection Rows)[3]
         ($row | Get-C10kConnection -TcpInfo).Cwnd | Should -BeGreaterThan 0
         (Get-C10kConnection -Id $row.Id -TcpInfo).Cwnd | Should -BeGreaterThan 0

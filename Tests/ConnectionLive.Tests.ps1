@@ -1,13 +1,12 @@
 # Acting on connections from the shell, and seeing what happens to them: sending, moving, suspending, watching, events, measuring.
-
-BeforeDiscovery {
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
-}
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
     Import-Module $manifest
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
 
     # Connected, and each with a row, in the order of the clients.
     function Connect-Client($Server, $Count) {
@@ -21,31 +20,31 @@ BeforeAll {
         Wait-Until { $Server.Accepted - $before -eq $Count -and @(Get-C10kConnection $Server).Count -eq $Server.ConnectionCount }
     }
 
-    function Get-Bytes($Seed, $Count) {
+    function Get-ByteArray($Seed, $Count) {
         $bytes = [byte[]]::new($Count)
         [System.Random]::new($Seed).NextBytes($bytes)
         , $bytes
     }
 
-    function Read-Bytes($Client, $Count) {
+    function Read-ByteArray($Client, $Count) {
         $bytes = [byte[]]::new($Count)
         $Client.GetStream().ReadExactly($bytes, 0, $Count)
         , $bytes
     }
 
     # Every byte: a long array is compared by the framework, a loop over it would take minutes.
-    function Test-Bytes($Actual, $Expected) {
+    function Test-ByteArray($Actual, $Expected) {
         [System.Convert]::ToBase64String($Actual) -ceq [System.Convert]::ToBase64String($Expected)
     }
 
     function Test-Echo($Client, $Seed, $Count) {
-        $bytes = Get-Bytes $Seed $Count
+        $bytes = Get-ByteArray $Seed $Count
         $Client.GetStream().Write($bytes, 0, $Count)
-        Test-Bytes (Read-Bytes $Client $Count) $bytes
+        Test-ByteArray (Read-ByteArray $Client $Count) $bytes
     }
 
     # A cmdlet that waits, in a runspace of its own.
-    function Start-Shell($Script) {
+    function Open-Shell($Script) {
         $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
         $null = $shell.AddScript("Import-Module '$manifest'; $Script")
         $rows = [System.Management.Automation.PSDataCollection[psobject]]::new()
@@ -54,7 +53,7 @@ BeforeAll {
     }
 
     # Ctrl+C, and how long it took.
-    function Stop-Shell($Running) {
+    function Close-Shell($Running) {
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
         $Running.Shell.Stop()
         $took = $watch.Elapsed
@@ -118,7 +117,7 @@ Describe 'Send-C10kData' {
         @{ What = 'a single byte'; Data = [byte]65; More = @{}; Wanted = [byte[]](65) }
     ) {
         $rows[0] | Send-C10kData -Data $Data @More | Should -BeNullOrEmpty
-        Test-Bytes (Read-Bytes $clients[0] $Wanted.Length) $Wanted | Should -BeTrue
+        Test-ByteArray (Read-ByteArray $clients[0] $Wanted.Length) $Wanted | Should -BeTrue
         $clients[1].Available + $clients[2].Available + $stranger.Available | Should -Be 0
     }
 
@@ -131,26 +130,26 @@ Describe 'Send-C10kData' {
         Send-C10kData -Id $rows[1].Id, $rows[2].Id -Data 'three'
         [pscustomobject]@{ Id = $rows[1].Id } | Send-C10kData -Data 'four'
         $rows[1], $rows[2] | Send-C10kData -Data 'five'
-        [System.Text.Encoding]::UTF8.GetString((Read-Bytes $clients[1] 19)) | Should -Be 'onetwothreefourfive'
-        [System.Text.Encoding]::UTF8.GetString((Read-Bytes $clients[2] 9)) | Should -Be 'threefive'
+        [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[1] 19)) | Should -Be 'onetwothreefourfive'
+        [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[2] 9)) | Should -Be 'threefive'
         $clients[0].Available | Should -Be 0
     }
 
     It 'has its methods on the object' {
         $rows[2].Send('text')
         $rows[2].Send([byte[]](1, 2, 3))
-        Test-Bytes (Read-Bytes $clients[2] 7) ([byte[]](0x74, 0x65, 0x78, 0x74, 1, 2, 3)) | Should -BeTrue
+        Test-ByteArray (Read-ByteArray $clients[2] 7) ([byte[]](0x74, 0x65, 0x78, 0x74, 1, 2, 3)) | Should -BeTrue
     }
 
     It 'takes a server and a worker from the pipeline for all their connections, and never for the connection of that number' {
         $sent = $server | Send-C10kData -Data 'all' -PassThru
         $sent | Should -HaveCount 3
-        foreach ($client in $clients) { [System.Text.Encoding]::UTF8.GetString((Read-Bytes $client 3)) | Should -Be 'all' }
+        foreach ($client in $clients) { [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $client 3)) | Should -Be 'all' }
         $sent = Get-C10kWorker Send -Id $rows[1].Worker | Send-C10kData -Data 'w' -PassThru
         $sent.Id | Should -Be $rows[1].Id
-        $null = Read-Bytes $clients[1] 1
+        $null = Read-ByteArray $clients[1] 1
         Send-C10kData -Server Send* -Data 'x'
-        foreach ($client in @($clients) + $stranger) { (Read-Bytes $client 1)[0] | Should -Be 0x78 }
+        foreach ($client in @($clients) + $stranger) { (Read-ByteArray $client 1)[0] | Should -Be 0x78 }
         foreach ($client in @($clients) + $stranger) { $client.Available | Should -Be 0 }
     }
 
@@ -158,7 +157,7 @@ Describe 'Send-C10kData' {
         $rows[0] | Send-C10kData -Data 'x' -WhatIf -PassThru | Should -BeNullOrEmpty
         Send-C10kData -Server Send -Data 'x' -WhatIf -PassThru | Should -BeNullOrEmpty
         Send-C10kData -Id $rows[0].Id -Data 'x' -WhatIf
-        Test-Echo $clients[0] 1 10 | Should -BeTrue
+        Test-Echo $clients[0] -Seed 1 -Count 10 | Should -BeTrue
     }
 
     It 'refuses <What>' -ForEach @(
@@ -174,7 +173,7 @@ Describe 'Send-C10kData' {
     It 'refuses an encoding of bytes, and one that there is not' {
         { $rows[0] | Send-C10kData -Data ([byte[]]1) -Encoding utf8 } | Should -Throw -ErrorId 'InvalidArgument,*'
         { $rows[0] | Send-C10kData -Data 'x' -Encoding none } | Should -Throw -ErrorId 'ParameterArgumentTransformationError,*'
-        Test-Echo $clients[0] 2 10 | Should -BeTrue
+        Test-Echo $clients[0] -Seed 2 -Count 10 | Should -BeTrue
     }
 
     It 'says which connection is closing and which is gone, and sends to the others' {
@@ -184,14 +183,14 @@ Describe 'Send-C10kData' {
         $failed[0].FullyQualifiedErrorId | Should -Be 'ConnectionClosing,C10kServer.Commands.SendC10kDataCommand'
         { $rows[0].Send('y') } | Should -Throw -ExpectedMessage '*is closing (AdminClosed)*'
         Send-C10kData -Server Send -Data 'z' -PassThru | Should -HaveCount 2
-        [System.Text.Encoding]::UTF8.GetString((Read-Bytes $clients[1] 2)) | Should -Be 'yz'
+        [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[1] 2)) | Should -Be 'yz'
         $clients[0].GetStream().ReadByte() | Should -Be -1
         $clients[0].Dispose()
         Wait-Until { $server.ConnectionCount -eq 2 }
         Send-C10kData -Id $rows[0].Id, $rows[2].Id -Data 'y' -ErrorAction SilentlyContinue -ErrorVariable failed
         $failed | Should -HaveCount 1
         $failed[0].FullyQualifiedErrorId | Should -Be 'ConnectionNotFound,C10kServer.Commands.SendC10kDataCommand'
-        [System.Text.Encoding]::UTF8.GetString((Read-Bytes $clients[2] 2)) | Should -Be 'zy'
+        [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[2] 2)) | Should -Be 'zy'
         { $rows[0].Send('y') } | Should -Throw -ExpectedMessage '*There is no connection*'
         Send-C10kData -Server NoSuch -Data 'y' -ErrorAction SilentlyContinue -ErrorVariable failed
         $failed[0].FullyQualifiedErrorId | Should -Be 'ServerNotFound,C10kServer.Commands.SendC10kDataCommand'
@@ -211,7 +210,7 @@ Describe 'Send-C10kData to many' {
     }
 
     It 'reaches all 200, each byte once and in order, wherever they were moved to' {
-        $pieces = foreach ($i in 1..5) { , (Get-Bytes $i 50000) }
+        $pieces = foreach ($i in 1..5) { , (Get-ByteArray $i 50000) }
         foreach ($i in 0..4) {
             Send-C10kData -Server Many -Data $pieces[$i] -PassThru | Should -HaveCount 200
             Get-C10kConnection Many -Worker ($i % 4) | Move-C10kConnection -Worker (($i + 1) % 4)
@@ -220,17 +219,17 @@ Describe 'Send-C10kData to many' {
         $wanted = [byte[]]::new(250000)
         foreach ($i in 0..4) { $pieces[$i].CopyTo($wanted, $i * 50000) }
         $right = 0
-        foreach ($client in $clients) { $right += [int](Test-Bytes (Read-Bytes $client 250000) $wanted) }
+        foreach ($client in $clients) { $right += [int](Test-ByteArray (Read-ByteArray $client 250000) $wanted) }
         $right | Should -Be 200
         $echoed = 0
-        foreach ($client in $clients) { $echoed += [int](Test-Echo $client 9 1000) }
+        foreach ($client in $clients) { $echoed += [int](Test-Echo $client -Seed 9 -Count 1000) }
         $echoed | Should -Be 200
         foreach ($client in $clients) { $client.Available | Should -Be 0 }
     }
 
     It 'resets one that does not read, says so, and serves the others' {
         # Eight megabytes each time; MaxSendQueue is as much, and the kernel has room for some.
-        $data = Get-Bytes 5 (8 * 1024 * 1024)
+        $data = Get-ByteArray 5 (8 * 1024 * 1024)
         $some = Start-C10kServer -Name Some
         $pair = Connect-Client $some 2
         foreach ($time in 1..4) {
@@ -245,7 +244,7 @@ Describe 'Send-C10kData to many' {
         "$failed" | Should -Match 'SendQueueFull.*does not read'
         Wait-Until { $some.ConnectionCount -eq 1 }
         (Get-C10kConnection Some -Closed).CloseReason | Should -Be SendQueueFull
-        Test-Echo $pair[1] 1 1000 | Should -BeTrue
+        Test-Echo $pair[1] -Seed 1 -Count 1000 | Should -BeTrue
         foreach ($client in $pair) { $client.Dispose() }
         $some | Stop-C10kServer
     }
@@ -325,21 +324,21 @@ Describe 'Suspend-C10kConnection and Resume-C10kConnection' {
         $suspended = $rows[0] | Suspend-C10kConnection -PassThru
         $suspended.Id | Should -Be $rows[0].Id
         $suspended.ReadPaused | Should -BeTrue
-        $bytes = Get-Bytes 3 100000
+        $bytes = Get-ByteArray 3 100000
         $clients[0].GetStream().Write($bytes, 0, $bytes.Length)
-        foreach ($i in 1..20) { Test-Echo $clients[1] $i 1000 | Should -BeTrue }
+        foreach ($i in 1..20) { Test-Echo $clients[1] -Seed $i -Count 1000 | Should -BeTrue }
         $row = Get-C10kConnection -Id $rows[0].Id
         $row.BytesReceived | Should -Be 0
         $row.ReadPaused | Should -BeTrue
         $clients[0].Available | Should -Be 0
         (Resume-C10kConnection -Id $rows[0].Id -PassThru).ReadPaused | Should -BeFalse
-        Test-Bytes (Read-Bytes $clients[0] $bytes.Length) $bytes | Should -BeTrue
+        Test-ByteArray (Read-ByteArray $clients[0] $bytes.Length) $bytes | Should -BeTrue
     }
 
     It 'still sends, and still notices a reset' {
         $rows | Suspend-C10kConnection
         $rows[1] | Send-C10kData -Data 'x'
-        (Read-Bytes $clients[1] 1)[0] | Should -Be 0x78
+        (Read-ByteArray $clients[1] 1)[0] | Should -Be 0x78
         $clients[0].Client.LingerState = [System.Net.Sockets.LingerOption]::new($true, 0)
         $clients[0].Dispose()
         Wait-Until { $server.ConnectionCount -eq 1 }
@@ -349,12 +348,12 @@ Describe 'Suspend-C10kConnection and Resume-C10kConnection' {
         $gone[0].FullyQualifiedErrorId | Should -Be 'ConnectionNotFound,C10kServer.Commands.ResumeC10kConnectionCommand'
         $rows[0] | Suspend-C10kConnection -ErrorAction SilentlyContinue -ErrorVariable gone
         $gone[0].FullyQualifiedErrorId | Should -Be 'ConnectionNotFound,C10kServer.Commands.SuspendC10kConnectionCommand'
-        Test-Echo $clients[1] 4 10 | Should -BeTrue
+        Test-Echo $clients[1] -Seed 4 -Count 10 | Should -BeTrue
     }
 
     It 'changes nothing with -WhatIf' {
         $rows[1] | Suspend-C10kConnection -WhatIf -PassThru | Should -BeNullOrEmpty
-        Test-Echo $clients[1] 5 10 | Should -BeTrue
+        Test-Echo $clients[1] -Seed 5 -Count 10 | Should -BeTrue
         $rows[1] | Suspend-C10kConnection
         $rows[1] | Resume-C10kConnection -WhatIf -PassThru | Should -BeNullOrEmpty
         (Get-C10kConnection -Id $rows[1].Id).ReadPaused | Should -BeTrue
@@ -372,7 +371,7 @@ Describe 'Watch-C10kConnection' {
             foreach ($i in 1..$Count) {
                 $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $Server.Port)
                 $client.ReceiveTimeout = 30000
-                $null = Test-Echo $client $i (10 + $i)
+                $null = Test-Echo $client -Seed $i -Count (10 + $i)
                 $client.Dispose()
             }
 
@@ -407,7 +406,8 @@ Describe 'Watch-C10kConnection' {
         }
 
         $opened.Count | Should -Be 0
-        ($rows | Where-Object State -EQ Closed | ForEach-Object BytesReceived) -join ' ' | Should -Be (11..30 -join ' ')
+        # Two workers may close two connections at a time.
+        ($rows | Where-Object State -EQ Closed | ForEach-Object BytesReceived | Sort-Object) -join ' ' | Should -Be (11..30 -join ' ')
     }
 
     It 'ends after -Count rows, or with the time' {
@@ -458,7 +458,7 @@ Describe 'Watch-C10kConnection' {
     }
 
     It 'sees servers that are started while it watches all, and ends at Ctrl+C at once' {
-        $running = Start-Shell 'Watch-C10kConnection'
+        $running = Open-Shell 'Watch-C10kConnection'
         Wait-Until { (Get-WatcherCount $server) -eq 1 }
         $late = Start-C10kServer -Name Late
         Get-WatcherCount $late | Should -Be 1
@@ -468,7 +468,7 @@ Describe 'Watch-C10kConnection' {
 
         # Not by enumeration, which waits for the end of the pipeline.
         $running.Rows.ReadAll().ServerName -join ' ' | Should -Be 'Late Late WatchOther WatchOther'
-        (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
+        (Close-Shell $running).TotalMilliseconds | Should -BeLessThan 500
         foreach ($one in $server, $other, $late) { Get-WatcherCount $one | Should -Be 0 }
         $later = Start-C10kServer -Name Later
         Get-WatcherCount $later | Should -Be 0
@@ -476,14 +476,14 @@ Describe 'Watch-C10kConnection' {
     }
 
     It 'goes on while nothing happens, where no -Timeout was given' {
-        $running = Start-Shell 'Watch-C10kConnection Watch'
+        $running = Open-Shell 'Watch-C10kConnection Watch'
         Wait-Until { (Get-WatcherCount $server) -eq 1 }
 
         # Some of its looks, which find nothing.
         $running.Run.AsyncWaitHandle.WaitOne(700) | Should -BeFalse
         Invoke-Visit $server 1
         Wait-Until { $running.Rows.Count -eq 2 }
-        (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
+        (Close-Shell $running).TotalMilliseconds | Should -BeLessThan 500
     }
 
     It 'unsubscribes when the pipeline wants no more' {
@@ -494,7 +494,7 @@ Describe 'Watch-C10kConnection' {
         Get-WatcherCount $server | Should -Be 0
     }
 
-    It 'stops behind the first row that Select-Object takes' -Tag RequiresPwsh {
+    It 'stops behind the first row that Select-Object takes' {
         $first = & { $server; Invoke-Visit $server 5 } | Watch-C10kConnection | Select-Object -First 1
         $first.State | Should -Be Open
         Get-WatcherCount $server | Should -Be 0
@@ -525,7 +525,7 @@ Describe 'The events of a server' {
         $server.add_StateChanged($states)
         Wait-Until { (Get-ProcessLedger).Threads -eq $threads + 1 }
         $client = Connect-Client $server 1
-        Test-Echo $client 1 100 | Should -BeTrue
+        Test-Echo $client -Seed 1 -Count 100 | Should -BeTrue
         $client.Dispose()
         Wait-Until { $queue.Count -eq 2 }
         $seen = $queue.ToArray()
@@ -574,7 +574,7 @@ Describe 'The events of a server' {
         $server.EventErrors | Should -Be 0
     }
 
-    It 'work with Register-ObjectEvent' -Tag RequiresPwsh {
+    It 'work with Register-ObjectEvent' {
         $total = @{ Closed = 0 }
         $job = Register-ObjectEvent -InputObject $server -EventName ConnectionClosed -MessageData $total -Action {
             $Event.MessageData.Closed++
@@ -608,7 +608,7 @@ Describe 'The events of a server' {
         $server.EventErrors - $errors | Should -Be 10
         $server.LastError | Should -BeLike '*no Runspace*'
         $server.State | Should -Be Running
-        foreach ($client in $clients) { Test-Echo $client 1 100 | Should -BeTrue }
+        foreach ($client in $clients) { Test-Echo $client -Seed 1 -Count 100 | Should -BeTrue }
         $server.remove_ConnectionOpened($handler)
         $server.remove_ConnectionOpened($other)
         foreach ($client in $clients) { $client.Dispose() }
@@ -621,7 +621,7 @@ Describe 'The events of a server' {
         $null = Invoke-TestClient -Client $client -Line 'echo 200 100'
         $queue = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
         $gate = [System.Threading.ManualResetEventSlim]::new()
-        $slow = Get-Subscriber ([C10kServer.ConnectionEventArgs]) $queue {
+        $slow = Get-Subscriber ([C10kServer.ConnectionEventArgs]) $queue -First {
             param($expression)
             $expression::Call($expression::Constant($gate), [System.Threading.ManualResetEventSlim].GetMethod('Wait', [type[]]@()))
         }
@@ -648,7 +648,8 @@ Describe 'The events of a server' {
         $server.add_ConnectionOpened($slow)
         $server.add_ConnectionClosed($slow)
         $with = & $measure
-        [System.Console]::WriteLine("  echo beside 6,000 connections: {0:0} messages/s, p99 {1} us; with a blocked subscriber {2:0}, {3} us", $without.rate, $without.p99, $with.rate, $with.p99)
+        $Host.UI.WriteLine("    echo beside 6,000 connections: $([int]$without.rate) messages/s, p99 $($without.p99) us; " +
+            "with a blocked subscriber $([int]$with.rate), $($with.p99) us")
         $queue.Count | Should -Be 0
         $server.EventsLost | Should -BeGreaterThan 3000
         $with.rate | Should -BeGreaterThan (0.4 * $without.rate)
@@ -667,7 +668,7 @@ Describe 'The events of a server' {
         $blocked = Start-C10kServer -Name Blocked
         $gate = [System.Threading.ManualResetEventSlim]::new()
         $queue = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
-        $blocked.add_ConnectionOpened((Get-Subscriber ([C10kServer.ConnectionEventArgs]) $queue {
+        $blocked.add_ConnectionOpened((Get-Subscriber ([C10kServer.ConnectionEventArgs]) $queue -First {
                     param($expression)
                     $expression::Call($expression::Constant($gate), [System.Threading.ManualResetEventSlim].GetMethod('Wait', [type[]]@()))
                 }))
@@ -694,15 +695,15 @@ Describe 'Measure-C10kServer' {
     }
 
     It 'tells exactly what was done, by its rates and the real time, and ends at Ctrl+C at once' {
-        $running = Start-Shell 'Get-C10kServer Measure | Measure-C10kServer -Interval 100ms -Continuous'
+        $running = Open-Shell 'Get-C10kServer Measure | Measure-C10kServer -Interval 100ms -Continuous'
         Wait-Until { $running.Rows.Count -ge 1 }
         $clients = Connect-Client $server 20
-        foreach ($client in $clients) { foreach ($i in 1..5) { Test-Echo $client $i 1000 | Should -BeTrue } }
+        foreach ($client in $clients) { foreach ($i in 1..5) { Test-Echo $client -Seed $i -Count 1000 | Should -BeTrue } }
         foreach ($client in $clients[0..14]) { $client.Dispose() }
         Wait-Until { $server.ConnectionCount -eq 5 }
         $count = $running.Rows.Count
         Wait-Until { $running.Rows.Count -ge $count + 2 }
-        (Stop-Shell $running).TotalMilliseconds | Should -BeLessThan 500
+        (Close-Shell $running).TotalMilliseconds | Should -BeLessThan 500
         $sum = @{ Accepts = 0; Closes = 0; MessagesReceived = 0; BytesReceived = 0; BytesSent = 0 }
         foreach ($sample in $running.Rows) {
             $sample.Interval.TotalMilliseconds | Should -BeGreaterOrEqual 10
@@ -757,7 +758,7 @@ Describe 'Measure-C10kServer' {
 
     It 'ends with the servers' {
         $short = Start-C10kServer -Name Short
-        $running = Start-Shell 'Measure-C10kServer Short -Interval 50ms -Continuous'
+        $running = Open-Shell 'Measure-C10kServer Short -Interval 50ms -Continuous'
         Wait-Until { $running.Rows.Count -ge 2 }
         $short | Stop-C10kServer
         $running.Run.AsyncWaitHandle.WaitOne(10000) | Should -BeTrue
@@ -767,9 +768,8 @@ Describe 'Measure-C10kServer' {
 }
 
 Describe 'What comes back from CLIXML' {
-    It 'is filtered and shown as the original is' -Skip:(-not $hostBuilt) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $script = @'
+    It 'is filtered and shown as the original is' {
+        $shell = Open-TestShell -Command ("Import-Module '$manifest'`n" + @'
             $server = Start-C10kServer -Name copy
             $rows = & {
                 $server
@@ -794,13 +794,8 @@ Describe 'What comes back from CLIXML' {
             }
             $copy = [System.Management.Automation.PSSerializer]::Deserialize([System.Management.Automation.PSSerializer]::Serialize($rows))
             "closed $(@($copy | Where-Object State -EQ Closed).Count) of $(@($copy).Count), reason $($copy[1].CloseReason)"
-'@
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path, '-Command', $script) { $start.ArgumentList.Add($text) }
-        $process = [System.Diagnostics.Process]::Start($start)
-        $output = $process.StandardOutput.ReadToEnd()
-        $process.WaitForExit()
+'@)
+        $output = Wait-TestShell $shell
         $pairs = [regex]::Matches($output, '(?s)-- original\s*(.*?)\s*-- copy\s*(.*?)\s*-- end')
         $pairs.Count | Should -Be 7
         foreach ($pair in $pairs) {

@@ -1,4 +1,7 @@
 # The example scripts, each run as it is and asked by real clients; and what all of them owe their readers.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseBOMForUnicodeEncodedFile', '', Justification = 'It is the default now.')]
+param()
 
 BeforeDiscovery {
     $examples = foreach ($path in [System.IO.Directory]::GetFiles("$PSScriptRoot/Examples", '*.ps1')) {
@@ -439,6 +442,8 @@ Describe 'Run as it is, the example' {
                     [System.IO.StreamReader]::new($client.GetStream()).ReadToEnd()
                 } catch [System.Net.Sockets.SocketException] {
                     "$($_.Exception.SocketErrorCode)"
+                } catch [System.IO.IOException] {
+                    'The server was stopped behind the connect'
                 } finally {
                     $client.Dispose()
                 }

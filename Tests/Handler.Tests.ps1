@@ -1,14 +1,12 @@
 # Handlers of the user's own, compiled: what is taken, what is refused, and what a server of one does.
-
-BeforeDiscovery {
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
-}
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
     Import-Module "$root/C10kServer.psd1"
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    if (-not (Get-Command Add-Type -ErrorAction Ignore)) { Import-Module "$PSScriptRoot/Host/AddType.psm1" }
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
 
     $engine = "$root/bin/dependencies/C10kServer.Engine.dll"
     $code = '
@@ -65,7 +63,7 @@ BeforeAll {
 
     # None has asked for the engine yet: this has the compiled types find it.
     $engineBefore = [AppDomain]::CurrentDomain.GetAssemblies().Where({ $_.GetName().Name -eq 'C10kServer.Engine' }).Count
-    Add-Type -ReferencedAssemblies $engine -TypeDefinition $code
+    Add-Type -ReferencedAssemblies $engine, System.Memory, System.Threading -TypeDefinition $code
 
     # A client's whole visit: what it sends, its end, and what comes back until the server's.
     function Send-Text($Server, $Text) {
@@ -198,7 +196,7 @@ Describe 'A compiled handler' {
         $server.State | Should -Be Running
     }
 
-    It 'is loaded <From> by a shell that has started no server before, and served there' -Skip:(-not $hostBuilt) -ForEach @(
+    It 'is loaded <From> by a shell that has started no server before, and served there' -ForEach @(
         @{ From = 'from bytes'; Load = '[System.Reflection.Assembly]::Load([System.IO.File]::ReadAllBytes($path))' }
         @{ From = 'from a file'; Load = '[System.Reflection.Assembly]::LoadFrom($path)' }
         @{ From = 'into a context of its own'; Load = '[System.Runtime.Loader.AssemblyLoadContext]::new("own").LoadFromAssemblyPath($path)' }
@@ -213,7 +211,8 @@ Describe 'A compiled handler' {
                     connection.Close();
                 }
             }'
-        $script = @"
+        $shell = Open-TestShell -Command @"
+            Import-Module '$root/C10kServer.psd1'
             `$path = '$path'
             `$server = Start-C10kServer -Handler ($Load).GetType('Counter')
             `$client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', `$server.Port)
@@ -225,16 +224,7 @@ Describe 'A compiled handler' {
             `$engines = [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -eq 'C10kServer.Engine' })
             "`$(`$server.Protocol) of `$(`$engines.Count) engine"
 "@
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardOutput = $start.RedirectStandardError = $true
-        foreach ($text in 'exec', $program.Path, '-Command', $script) { $start.ArgumentList.Add($text) }
-        $process = [System.Diagnostics.Process]::Start($start)
-        $errors = $process.StandardError.ReadToEndAsync()
-        $output = $process.StandardOutput.ReadToEnd()
-        $process.WaitForExit()
-        $errors.Result | Should -BeNullOrEmpty
-        ($output.Trim() -replace '\s+', ' ') | Should -Be '3 bytes Counter of 1 engine'
+        (Wait-TestShell $shell) -replace '\s+', ' ' | Should -Be '3 bytes Counter of 1 engine'
     }
 }
 

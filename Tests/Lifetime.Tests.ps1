@@ -1,13 +1,12 @@
 # The module's life in a shell: removal, forced import, other runspaces, exit.
-
-BeforeDiscovery {
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
-}
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
     Import-Module $manifest
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
     $base = Get-ProcessLedger
 }
 
@@ -123,9 +122,8 @@ Describe 'The module in a shell' {
         Wait-ProcessLedger -Base $base
     }
 
-    It 'opens no thread and no descriptor when it is imported, and does not load the engine' -Skip:(-not $hostBuilt) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $script = @"
+    It 'opens no thread and no descriptor when it is imported, and does not load the engine' {
+        $shell = Open-TestShell -Command @"
             Import-Module '$PSScriptRoot/Clients/TestClient.psm1'
             `$before = Get-ProcessLedger
             Import-Module '$manifest'
@@ -138,93 +136,58 @@ Describe 'The module in a shell' {
             "engine=`$(`$text -match 'C10kServer\.Engine') cmdlets=`$(`$text -match 'C10kServer\.Cmdlets')"
             "threads=`$(`$after.Threads) descriptors=`$descriptors"
 "@
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path, '-NoModule', '-Command', $script) { $start.ArgumentList.Add($text) }
-        $process = [System.Diagnostics.Process]::Start($start)
-        $output = $process.StandardOutput.ReadToEnd().Trim() -split '\r?\n'
-        $output | Should -Be 'engine=False cmdlets=True', 'threads=0 descriptors=0'
-        $process.WaitForExit()
+        (Wait-TestShell $shell) -split '\r?\n' | Should -Be 'engine=False cmdlets=True', 'threads=0 descriptors=0'
     }
 
-    It 'serves on through Ctrl+C, twenty times, and nothing is left after the stop' -Skip:(-not $hostBuilt) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardInput = $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path) { $start.ArgumentList.Add($text) }
-        $process = [System.Diagnostics.Process]::Start($start)
-
-        # Types a line, and waits for the line of output that begins with a word.
-        function Send-Line($Text, $Until) {
-            $process.StandardInput.WriteLine($Text)
-            $process.StandardInput.Flush()
-            do {
-                $line = $process.StandardOutput.ReadLineAsync()
-                $line.Wait(30000) | Should -BeTrue
-                $null -eq $line.Result | Should -BeFalse -Because 'the shell is still there'
-            } until ($line.Result -match "^$Until(.*)")
-            $Matches[1]
-        }
-
+    It 'serves on through Ctrl+C, twenty times, and nothing is left after the stop' {
+        $shell = Open-TestShell
         try {
-            $port = Send-Line "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; `$base = Get-ProcessLedger; `$s = Start-C10kServer -Workers 2; `"port `$(`$s.Port)`"" 'port '
+            $null = Invoke-TestShell $shell -Line "Import-Module '$manifest', '$PSScriptRoot/Clients/TestClient.psm1'; 'ready'" -Until 'ready'
+            $port = Invoke-TestShell $shell -Line '$base = Get-ProcessLedger; $s = Start-C10kServer -Workers 2; "port $($s.Port)"' -Until 'port '
             $client = Open-TestClient -Argument 'hold', '--port', $port, '--count', 50
             (Read-TestClient -Client $client).failed | Should -Be 0
             foreach ($time in 1..20) {
-                $null = Send-Line "'begun'; while (`$true) { `$null = Get-C10kConnection; `$null = Get-C10kServer }" 'begun'
-                [System.Diagnostics.Process]::Start('kill', "-INT $($process.Id)").WaitForExit()
+                $null = Invoke-TestShell $shell -Line "'begun'; while (`$true) { `$null = Get-C10kConnection; `$null = Get-C10kServer }" -Until 'begun'
+                [System.Diagnostics.Process]::Start('kill', "-INT $($shell.Id)").WaitForExit()
                 (Invoke-TestClient -Client $client -Line 'echo 1 100').wrong | Should -Be 0
             }
 
-            Send-Line '"state $($s.State) $($s.ConnectionCount)"' 'state ' | Should -Be 'Running 50'
-            $null = Send-Line '$s | Stop-C10kServer; Wait-ProcessLedger -Base $base; "flat"' 'flat'
+            Invoke-TestShell $shell -Line '"state $($s.State) $($s.ConnectionCount)"' -Until 'state ' | Should -Be 'Running 50'
+            $null = Invoke-TestShell $shell -Line '$s | Stop-C10kServer; Wait-ProcessLedger -Base $base; "flat"' -Until 'flat'
             (Invoke-TestClient -Client $client -Line 'wait ended=50').open | Should -Be 0
             $null = Close-TestClient -Client $client
-            $process.StandardInput.Close()
-            $process.WaitForExit(10000) | Should -BeTrue
+            $shell.StandardInput.Close()
+            $shell.WaitForExit(10000) | Should -BeTrue
         } finally {
-            if (-not $process.HasExited) { $process.Kill() }
-            $process.Dispose()
+            Close-TestShell $shell
         }
     }
 
-    It 'lets <Way> end the process within two seconds while servers run' -Skip:(-not $hostBuilt) -ForEach @(
+    It 'lets <Way> end the process within two seconds while servers run' -ForEach @(
         @{ Way = 'exit' }
         @{ Way = 'the end of input' }
         @{ Way = 'SIGTERM' }
     ) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardInput = $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path) { $start.ArgumentList.Add($text) }
-        $process = [System.Diagnostics.Process]::Start($start)
+        $shell = Open-TestShell
         try {
-            $process.StandardInput.WriteLine('1..3 | ForEach-Object { Start-C10kServer -Workers 4 }; "port $((Get-C10kServer)[0].Port) of three"')
-            $process.StandardInput.Flush()
-            $port = 0
-            while (-not $port) {
-                $line = $process.StandardOutput.ReadLineAsync()
-                $line.Wait(30000) | Should -BeTrue
-                $null -eq $line.Result | Should -BeFalse -Because 'the shell is still there'
-                if ($line.Result -match 'port (\d+) of three') { $port = [int]$Matches[1] }
-            }
-
+            $null = Invoke-TestShell $shell -Line "Import-Module '$manifest'; 'ready'" -Until 'ready'
+            $line = '1..3 | ForEach-Object { $s = Start-C10kServer -Workers 4 }; "port $($s.Port)"'
+            $port = Invoke-TestShell $shell -Line $line -Until 'port '
             $client = Open-TestClient -Argument 'hold', '--port', $port, '--count', 100
             (Read-TestClient -Client $client).failed | Should -Be 0
             $watch = [System.Diagnostics.Stopwatch]::StartNew()
             switch ($Way) {
-                'exit' { $process.StandardInput.WriteLine('exit'); $process.StandardInput.Flush() }
-                'the end of input' { $process.StandardInput.Close() }
-                'SIGTERM' { [System.Diagnostics.Process]::Start('kill', "-TERM $($process.Id)").WaitForExit() }
+                'exit' { $shell.StandardInput.WriteLine('exit'); $shell.StandardInput.Flush() }
+                'the end of input' { $shell.StandardInput.Close() }
+                'SIGTERM' { [System.Diagnostics.Process]::Start('kill', "-TERM $($shell.Id)").WaitForExit() }
             }
 
-            $process.WaitForExit(10000) | Should -BeTrue
+            $shell.WaitForExit(10000) | Should -BeTrue
             $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
             (Invoke-TestClient -Client $client -Line 'wait ended=100').open | Should -Be 0
             $null = Close-TestClient -Client $client
         } finally {
-            if (-not $process.HasExited) { $process.Kill() }
-            $process.Dispose()
+            Close-TestShell $shell
         }
     }
 }

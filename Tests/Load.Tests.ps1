@@ -1,4 +1,6 @@
 # Invoke-C10kLoad from the shell: its targets, its result, its errors, progress and Ctrl+C.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -7,7 +9,7 @@ BeforeAll {
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
 
     # Starts a script in a runspace of its own, with the module and what it is told.
-    function Start-Elsewhere([string] $Script, [hashtable] $Variable) {
+    function Invoke-Elsewhere([string] $Script, [hashtable] $Variable) {
         $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
         $null = $shell.AddScript("Import-Module '$manifest'").Invoke()
         $shell.Commands.Clear()
@@ -105,7 +107,7 @@ Describe 'A load' {
     }
 
     It 'writes progress once a second, and takes it back' {
-        $shell = Start-Elsewhere '$server | Invoke-C10kLoad -Connection 5 -Duration 2500ms' @{ server = $server }
+        $shell = Invoke-Elsewhere '$server | Invoke-C10kLoad -Connection 5 -Duration 2500ms' @{ server = $server }
         $result = $shell.Invoke()
         $records = @($shell.Streams.Progress)
         $shell.Dispose()
@@ -125,7 +127,7 @@ Describe 'A load' {
         @{ Mode = 'Idle'; More = '' }
     ) {
         $before = Get-ProcessLedger
-        $shell = Start-Elsewhere "`$server | Invoke-C10kLoad -Mode $Mode $More -Connection 200 -Duration 10m" @{ server = $server }
+        $shell = Invoke-Elsewhere "`$server | Invoke-C10kLoad -Mode $Mode $More -Connection 200 -Duration 10m" @{ server = $server }
         $running = $shell.BeginInvoke()
         Wait-Until { $server.ConnectionCount -gt 0 -and (Get-ProcessLedger).Threads -gt $before.Threads }
         $watch = [System.Diagnostics.Stopwatch]::StartNew()

@@ -1,4 +1,6 @@
 # The logs of servers from the shell: records, levels, files, and following them.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -16,10 +18,10 @@ BeforeAll {
     }
 
     # On a busy machine a worker is held up now and then, and says so.
-    function Remove-Stall { process { if ($_.EventName -notlike '*Stall*') { $_ } } }
+    function Clear-Stall { process { if ($_.EventName -notlike '*Stall*') { $_ } } }
 
     # Runs a script in a runspace of its own, whose output is read while it goes on.
-    function Start-Follower($Script, $Argument) {
+    function Open-Follower($Script, $Argument) {
         $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
         $null = $shell.AddScript("param(`$Argument) Import-Module '$root/C10kServer.psd1'; $Script").AddArgument($Argument)
         $output = [System.Management.Automation.PSDataCollection[psobject]]::new()
@@ -45,7 +47,7 @@ Describe 'Get-C10kLog' {
         $server = Start-C10kServer -Name web -LogLevel Debug
         Invoke-Visit $server
         Invoke-Visit $server
-        $records = @(Get-C10kLog web | Remove-Stall)
+        $records = @(Get-C10kLog web | Clear-Stall)
         $records[0] | Should -BeOfType ([C10kServer.LogRecord])
         $records.EventName -join ' ' | Should -Be 'ServerStarted ConnectionOpened ConnectionClosed ConnectionOpened ConnectionClosed'
         $records.EventId -join ' ' | Should -Be '1 20 21 20 21'
@@ -62,8 +64,8 @@ Describe 'Get-C10kLog' {
     It 'leaves out what is below -Level, and all but the -Last ones' {
         $server = Start-C10kServer -Name web -LogLevel Debug
         Invoke-Visit $server
-        Get-C10kLog web -Level Information | Remove-Stall | Should -HaveCount 1
-        Get-C10kLog web -Level Warning | Remove-Stall | Should -BeNullOrEmpty
+        Get-C10kLog web -Level Information | Clear-Stall | Should -HaveCount 1
+        Get-C10kLog web -Level Warning | Clear-Stall | Should -BeNullOrEmpty
         $all = @(Get-C10kLog web)
         (Get-C10kLog web -Last 2).Sequence -join ' ' | Should -Be "$($all.Count - 1) $($all.Count)"
         (Get-C10kLog web -Level Information -Last 1000).EventId -contains 20 | Should -BeFalse
@@ -84,18 +86,18 @@ Describe 'Get-C10kLog' {
         $two = Start-C10kServer -Name two -LogLevel Debug
         foreach ($time in 1..3) { Invoke-Visit $one; Invoke-Visit $two }
         $all = @(Get-C10kLog)
-        $records = @($all | Remove-Stall)
+        $records = @($all | Clear-Stall)
         $records | Should -HaveCount 14
         for ($i = 1; $i -lt $records.Count; $i++) {
             $records[$i].Time -ge $records[$i - 1].Time | Should -BeTrue
         }
         $sequence = @($all.Where({ $_.ServerName -eq 'two' }).Sequence)
         $sequence -join ' ' | Should -Be (1..$sequence.Count -join ' ')
-        $one, $two | Get-C10kLog | Remove-Stall | Should -HaveCount 14
-        Get-C10kLog on* | Remove-Stall | Should -HaveCount 7
-        Get-C10kLog $two.Id | Remove-Stall | Should -HaveCount 7
+        $one, $two | Get-C10kLog | Clear-Stall | Should -HaveCount 14
+        Get-C10kLog on* | Clear-Stall | Should -HaveCount 7
+        Get-C10kLog $two.Id | Clear-Stall | Should -HaveCount 7
         ($records | Get-C10kServer).Name | Should -Contain 'two'
-        $records[0] | Get-C10kLog | Remove-Stall | Should -HaveCount 7
+        $records[0] | Get-C10kLog | Clear-Stall | Should -HaveCount 7
     }
 
     It 'reads the log of a stopped server from its object' {
@@ -108,7 +110,7 @@ Describe 'Get-C10kLog' {
 
     It 'with -Wait writes new records within half a second, the last one of all too, and ends with the server' {
         $server = Start-C10kServer -Name followed -LogLevel Debug
-        $follower = Start-Follower '$Argument | Get-C10kLog -Wait | Where-Object EventName -notlike *Stall*' $server
+        $follower = Open-Follower '$Argument | Get-C10kLog -Wait | Where-Object EventName -notlike *Stall*' $server
         try {
             Wait-Until { $follower.Output.Count -eq 1 }
             foreach ($time in 1..5) {
@@ -130,7 +132,7 @@ Describe 'Get-C10kLog' {
 
     It 'with -Wait ends with a server that has nothing to say at its end' {
         $server = Start-C10kServer -Name mute -LogLevel None
-        $follower = Start-Follower "'begun'; `$Argument | Get-C10kLog -Wait" $server
+        $follower = Open-Follower "'begun'; `$Argument | Get-C10kLog -Wait" $server
         try {
             Wait-Until { $follower.Output.Count -eq 1 }
             $server | Stop-C10kServer
@@ -143,7 +145,7 @@ Describe 'Get-C10kLog' {
 
     It 'with -Wait and -Last 0 writes those to come alone, and Ctrl+C ends it within half a second' {
         $server = Start-C10kServer -Name followed -LogLevel Debug
-        $follower = Start-Follower 'Get-C10kLog -Last 0 -Wait'
+        $follower = Open-Follower 'Get-C10kLog -Last 0 -Wait'
         try {
             # Until it follows, nothing tells that it does: visits are made until one is seen.
             $patience = [System.Diagnostics.Stopwatch]::StartNew()
@@ -161,7 +163,7 @@ Describe 'Get-C10kLog' {
     It 'warns of records that were replaced before -Wait could read them' {
         $server = Start-C10kServer -Name fast -LogLevel Debug
         $gate = [System.Threading.ManualResetEventSlim]::new()
-        $follower = Start-Follower '$Argument.Server | Get-C10kLog -Wait | ForEach-Object { $Argument.Gate.Wait(); $_ }' @{ Server = $server; Gate = $gate }
+        $follower = Open-Follower '$Argument.Server | Get-C10kLog -Wait | ForEach-Object { $Argument.Gate.Wait(); $_ }' @{ Server = $server; Gate = $gate }
         try {
             # It has the first one in its hands, and reads on when the gate opens. By then, more has come than a log keeps.
             foreach ($time in 1..700) { Invoke-Visit $server }

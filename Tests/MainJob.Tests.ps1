@@ -1,4 +1,6 @@
 # The main job at full size: ten thousand connections from another process, held, inspected and closed from the shell.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)

@@ -1,4 +1,6 @@
 # The figures of servers for collectors: the text format of Prometheus, by the rules of promtool, and the meter.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -158,30 +160,30 @@ Describe 'ConvertTo-C10kPrometheus' {
         $families = Read-Exposition $text
         foreach ($server in $one, $two) {
             $label = @{ server = $server.Name }
-            Get-Value $families c10k_connections $label | Should -Be $server.ConnectionCount
-            Get-Value $families c10k_connections_peak $label | Should -Be $server.PeakConnectionCount
-            Get-Value $families c10k_connections_accepted_total $label | Should -Be $server.Accepted
-            Get-Value $families c10k_connections_closed_total $label | Should -Be $server.Closed
-            Get-Value $families c10k_connections_rejected_total $label | Should -Be $server.Rejected
-            Get-Value $families c10k_received_bytes_total $label | Should -Be $server.BytesReceived
-            Get-Value $families c10k_sent_bytes_total $label | Should -Be $server.BytesSent
-            Get-Value $families c10k_messages_received_total $label | Should -Be $server.MessagesReceived
-            Get-Value $families c10k_handler_errors_total $label | Should -Be $server.HandlerErrors
-            Get-Value $families c10k_handler_timeouts_total $label | Should -Be $server.HandlerTimeouts
-            Get-Value $families c10k_event_errors_total $label | Should -Be $server.EventErrors
-            Get-Value $families c10k_events_lost_total $label | Should -Be $server.EventsLost
-            Get-Value $families c10k_accept_errors_total $label | Should -Be $server.AcceptErrors
-            Get-Value $families c10k_workers $label | Should -Be $server.WorkerCount
-            Get-Value $families c10k_server_running $label | Should -Be 1
-            Get-Value $families c10k_server_info ($label + @{ protocol = $server.Protocol; address = "$($server.EndPoint)" }) | Should -Be 1
+            Get-Value $families c10k_connections -Labels $label | Should -Be $server.ConnectionCount
+            Get-Value $families c10k_connections_peak -Labels $label | Should -Be $server.PeakConnectionCount
+            Get-Value $families c10k_connections_accepted_total -Labels $label | Should -Be $server.Accepted
+            Get-Value $families c10k_connections_closed_total -Labels $label | Should -Be $server.Closed
+            Get-Value $families c10k_connections_rejected_total -Labels $label | Should -Be $server.Rejected
+            Get-Value $families c10k_received_bytes_total -Labels $label | Should -Be $server.BytesReceived
+            Get-Value $families c10k_sent_bytes_total -Labels $label | Should -Be $server.BytesSent
+            Get-Value $families c10k_messages_received_total -Labels $label | Should -Be $server.MessagesReceived
+            Get-Value $families c10k_handler_errors_total -Labels $label | Should -Be $server.HandlerErrors
+            Get-Value $families c10k_handler_timeouts_total -Labels $label | Should -Be $server.HandlerTimeouts
+            Get-Value $families c10k_event_errors_total -Labels $label | Should -Be $server.EventErrors
+            Get-Value $families c10k_events_lost_total -Labels $label | Should -Be $server.EventsLost
+            Get-Value $families c10k_accept_errors_total -Labels $label | Should -Be $server.AcceptErrors
+            Get-Value $families c10k_workers -Labels $label | Should -Be $server.WorkerCount
+            Get-Value $families c10k_server_running -Labels $label | Should -Be 1
+            Get-Value $families c10k_server_info -Labels ($label + @{ protocol = $server.Protocol; address = "$($server.EndPoint)" }) | Should -Be 1
             $started = [System.DateTimeOffset]::new($server.StartTime).ToUnixTimeMilliseconds() / 1000
-            [Math]::Abs((Get-Value $families c10k_server_start_time_seconds $label) - $started) | Should -BeLessThan 0.01
+            [Math]::Abs((Get-Value $families c10k_server_start_time_seconds -Labels $label) - $started) | Should -BeLessThan 0.01
             foreach ($worker in $server.Workers) {
                 $both = $label + @{ worker = $worker.Id }
-                Get-Value $families c10k_worker_connections $both | Should -Be $worker.ConnectionCount
-                Get-Value $families c10k_worker_stalls_total $both | Should -Be $worker.Stalls
-                Get-Value $families c10k_worker_wakeups_total $both | Should -BeLessOrEqual $worker.Wakeups
-                Get-Value $families c10k_worker_cpu_seconds_total $both | Should -BeLessOrEqual $worker.CpuTime.TotalSeconds
+                Get-Value $families c10k_worker_connections -Labels $both | Should -Be $worker.ConnectionCount
+                Get-Value $families c10k_worker_stalls_total -Labels $both | Should -Be $worker.Stalls
+                Get-Value $families c10k_worker_wakeups_total -Labels $both | Should -BeLessOrEqual $worker.Wakeups
+                Get-Value $families c10k_worker_cpu_seconds_total -Labels $both | Should -BeLessOrEqual $worker.CpuTime.TotalSeconds
             }
         }
 
@@ -223,7 +225,7 @@ Describe 'ConvertTo-C10kPrometheus' {
         $old | Stop-C10kServer
         $new = Start-C10kServer -Name again -Workers 1
         $families = Read-Exposition ($new, $old | ConvertTo-C10kPrometheus)
-        Get-Value $families c10k_server_running @{ server = 'again' } | Should -Be 1
+        Get-Value $families c10k_server_running -Labels @{ server = 'again' } | Should -Be 1
         $new | Stop-C10kServer
     }
 
@@ -232,7 +234,7 @@ Describe 'ConvertTo-C10kPrometheus' {
         $server | Stop-C10kServer
         $families = Read-Exposition (ConvertTo-C10kPrometheus $server)
         Find-Lint $families | Should -BeNullOrEmpty
-        Get-Value $families c10k_server_running @{ server = 'over' } | Should -Be 0
+        Get-Value $families c10k_server_running -Labels @{ server = 'over' } | Should -Be 0
         @($families.Keys.Where({ $_.StartsWith('c10k_worker_') })) | Should -BeNullOrEmpty
     }
 

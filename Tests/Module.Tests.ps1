@@ -1,5 +1,6 @@
 # Holds the module against its own conventions: metadata, manifest, help and views are walked, no list is kept by hand.
-# Only what the engine of PowerShell has by itself: no Select-Object, Sort-Object, Join-Path and the like.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
 Import-Module "$root/C10kServer.psd1"
@@ -373,8 +374,13 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
         $documented -contains 'None' | Should -Be ($outputTypes -contains 'System.Void')
     }
 
-    It 'has at least two examples' {
-        @($help.examples.example).Count | Should -BeGreaterThan 1
+    It 'has at least two examples, numbered in their order, whose titles fit a line' {
+        $titles = @($help.examples.example.title)
+        $titles.Count | Should -BeGreaterThan 1
+        for ($i = 0; $i -lt $titles.Count; $i++) {
+            $titles[$i] | Should -Match "^-{10} Example $($i + 1): \S.* -{10}`$"
+            $titles[$i].Length | Should -BeLessThan 76 -Because 'help is indented by four'
+        }
     }
 
     It 'has help on exactly the parameters that it has' {
@@ -462,7 +468,6 @@ Describe 'Parameter <Command> -<Parameter>' -ForEach $parameters {
 
 Describe 'Example of <Command>: <Title>' -ForEach $examples {
     BeforeAll {
-        if (-not (Get-Command Add-Type -ErrorAction Ignore)) { Import-Module "$PSScriptRoot/Host/AddType.psm1" }
         Get-C10kServer | Stop-C10kServer
     }
 

@@ -1,12 +1,13 @@
 # What a gallery would get: the folder that dotnet publish makes, used where there is no repository.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $dotnet = Get-Command dotnet -CommandType Application -ErrorAction Ignore
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
 }
 
 BeforeAll {
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
     $repository = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
     $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k-package-').FullName
     $module = "$folder/C10kServer"
@@ -70,9 +71,8 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         foreach ($file in $files) { $notice | Should -Match "(?m)^$([regex]::Escape($file))$" }
     }
 
-    It 'serves, with help, and takes nothing from the repository' -Skip:(-not $hostBuilt) {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $script = @"
+    It 'serves, with help, and takes nothing from the repository' {
+        $shell = Open-TestShell -Location $folder -Command @"
             Import-Module '$module/C10kServer.psd1'
             `$server = Start-C10kServer -Framing Line -ScriptBlock { `$_.ToUpper() }
             `$client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', `$server.Port)
@@ -89,15 +89,12 @@ Describe 'The published module' -Skip:(-not $dotnet) {
             (Get-Help Start-C10kServer).Synopsis.Trim().Length -gt 10 -and (Get-Help about_C10kServer_Testing).Length -gt 1000
             '--'
 
-            # Whatever of the repository is loaded, beside the host itself.
-            [System.IO.File]::ReadAllLines('/proc/self/maps') -match ' $repository/' -notmatch ' $repository/Tests/Host/'
+            [System.IO.File]::ReadAllLines('/proc/self/maps') -match ' $repository/'
             '--'
             `$own = [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -like 'C10kServer.*' })
-            `$own.Where({ `$_.GetName().Name -ne 'C10kServer.Host' }).Location
+            `$own.Location
 "@
-        $lines = Invoke-Program -Path $program.Dotnet -Location $folder -Argument exec, $program.Path, '-NoModule', '-Command', $script
-        $text = $lines -join "`n"
-        $seen, $strangers, $assemblies = $text -split '(?m)^--$'
+        $seen, $strangers, $assemblies = (Wait-TestShell $shell) -replace '\r' -split '(?m)^--$'
         $seen = $seen.Trim() -split "`n"
         $seen[0, 1, 2] | Should -Be 'HI', 'True', 'True'
         $seen[3] | Should -Be $module

@@ -101,20 +101,6 @@ Host web1
             foreach ($program in [regex]::Matches($step.Text, '(?:^|\| )([\w-]+)').ForEach({ $_.Groups[1].Value })) {
                 if ($program -in 'nc', 'systemd-analyze', 'systemd-socket-activate' -and -not (& $find $program)) { return "$program is not installed" }
             }
-
-            if ($step.Text -match 'Invoke-Pester' -and -not (Get-Module Pester | Where-Object Version)) { return 'Pester is not installed' }
-            return
-        }
-
-        if ($step.Kind -ne 'PowerShell') { return }
-
-        # The engine of PowerShell alone has no Sort-Object, nor others that come with pwsh.
-        if (-not (Get-Command Sort-Object -ErrorAction Ignore)) {
-            $tree = [System.Management.Automation.Language.Parser]::ParseInput($step.Text, [ref]$null, [ref]$null)
-            foreach ($command in $tree.FindAll({ $args[0] -is [System.Management.Automation.Language.CommandAst] }, $true)) {
-                $name = $command.GetCommandName()
-                if ($name -match '^\w+-\w+$' -and $name -notmatch 'C10k' -and -not (Get-Command $name -ErrorAction Ignore)) { return "$name comes with pwsh" }
-            }
         }
     }
 }
@@ -125,7 +111,6 @@ Describe 'README.md: <Title>' -ForEach $sections {
         $missing = @($scene.Needs).Where({ $_ -and -not (& $find $_) })
         $reader = Open-Reader $root
         if ($missing) { $reader.SkipRest = "$missing is not installed" }
-        elseif ($scene.Needs -and -not $reader.Shell.IsPwsh) { $reader.SkipRest = 'the other end needs pwsh' }
         elseif ($scene.Needs) { Add-Machine $reader }
         if ($scene.Setup) { $null = Invoke-Prompt $reader (Resolve-Port $reader $scene.Setup) }
     }

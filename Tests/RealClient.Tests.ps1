@@ -1,4 +1,6 @@
 # Servers and programs that were not written for them: netcat, socat, rdate. Where one is missing its tests are skipped, and say so.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     Import-Module "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"

@@ -1,4 +1,9 @@
 # Script handlers: what a block sees, what becomes of what it puts out, and the connection that it has in its hands.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSReviewUnusedParameter', '', Justification = 'Handlers get them by position.')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSAvoidGlobalVars', '', Justification = 'A handler is to see none.')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseBOMForUnicodeEncodedFile', '', Justification = 'It is the default now.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -211,7 +216,7 @@ Describe '$using:' {
     }
 
     It 'takes the values of the start: plain, in strings, in braces, of members and elements, by drive and scope, nested, splatted' {
-        function Start-WithLocal {
+        function Open-WithLocal {
             $local = 'local'
             Start-C10kServer -Framing Line -ScriptBlock { $using:local; $using:local.Length; $using:local:local }
         }
@@ -244,15 +249,15 @@ Describe '$using:' {
         Invoke-Talk $server "x`n" | Should -BeExactly (@(
             'before', 'in a string: before before before', 'before', 'name', '20', 'value', 'environment', 'global',
             'nested before', 'key value', '[]True', '3 1 2 3', '') -join "`n")
-        Invoke-Talk (Start-WithLocal) "x`n" | Should -BeExactly "local`n5`nlocal`n"
+        Invoke-Talk (Open-WithLocal) "x`n" | Should -BeExactly "local`n5`nlocal`n"
         $word | Should -Be 'after'
         $nothing | Should -BeNullOrEmpty
         $global:ScriptTestsGlobal | Should -Be global
-    } 
+    }
 
     It 'is the same object for all blocks and all handler threads' {
         $counts = [System.Collections.Concurrent.ConcurrentDictionary[string, int]]::new()
-        $server = Start-C10kServer -Framing Line -HandlerCount 3 -OnConnect { $null = ($using:counts).AddOrUpdate('open', 1, { param($key, $old) $old + 1 }) } -ScriptBlock {
+        $server = Start-C10kServer -Framing Line -HandlerCount 3 -OnConnect { $null = ($using:counts).AddOrUpdate('open', 1, { $args[1] + 1 }) } -ScriptBlock {
             $counts = $using:counts
             do { $old = 0; $null = $counts.TryGetValue($_, [ref] $old) } until (($old -eq 0 -and $counts.TryAdd($_, 1)) -or $counts.TryUpdate($_, $old + 1, $old))
         }

@@ -1,4 +1,8 @@
 # Script handlers that fail, that end early, and that take too long: what becomes of them, and that nobody else notices.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSReviewUnusedParameter', '', Justification = 'Handlers get them by position.')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSAvoidUsingWriteHost', '', Justification = 'It is what handlers do.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
@@ -25,18 +29,18 @@ Describe 'A script handler that ends early' {
         @{ Name = 'exit'; Block = { 'a'; exit; 'b' } }
         @{ Name = 'exit with a code'; Block = { 'a'; exit 3; 'b' } }
         @{ Name = 'exit in a condition in a loop'; Block = { foreach ($i in 1, 2) { if ($i -eq 1) { 'a'; exit } 'b' } } }
-        @{ Name = 'exit in a function'; Block = { function Stop-It { 'a'; exit 3; 'b' } Stop-It; 'c' } }
-        @{ Name = 'exit in a function in a function'; Block = { function Stop-It { function Stop-Now { exit } 'a'; Stop-Now; 'b' } Stop-It; 'c' } }
+        @{ Name = 'exit in a function'; Block = { function Exit-Outer { 'a'; exit 3; 'b' } Exit-Outer; 'c' } }
+        @{ Name = 'exit in a function in a function'; Block = { function Exit-Outer { function Exit-Inner { exit } 'a'; Exit-Inner; 'b' } Exit-Outer; 'c' } }
         @{ Name = 'exit in a pipeline'; Block = { 'a', 'b' | ForEach-Object { $_; exit } } }
         @{ Name = 'exit behind param'; Block = { param($c, $d) 'a'; & { exit }; 'b' } }
         @{ Name = 'exit in end'; Block = { end { 'a'; & { exit }; 'b' } } }
         @{ Name = 'exit in try'; Block = { try { 'a'; & { exit } } finally { $null = 1 } } }
         @{ Name = 'exit in a block with a trap'; Block = { trap { continue } 'a'; & { exit } 'b' } }
         @{ Name = 'break'; Block = { 'a'; break; 'b' } }
-        @{ Name = 'break in a function'; Block = { function Stop-It { 'a'; break; 'b' } Stop-It; 'c' } }
+        @{ Name = 'break in a function'; Block = { function Exit-Outer { 'a'; break; 'b' } Exit-Outer; 'c' } }
         @{ Name = 'break in ForEach-Object'; Block = { 'a', 'b' | ForEach-Object { $_; break } } }
         @{ Name = 'continue'; Block = { 'a'; continue; 'b' } }
-        @{ Name = 'continue in a function'; Block = { function Stop-It { 'a'; continue; 'b' } Stop-It; 'c' } }
+        @{ Name = 'continue in a function'; Block = { function Exit-Outer { 'a'; continue; 'b' } Exit-Outer; 'c' } }
         @{ Name = 'return'; Block = { 'a'; return; 'b' } }
         @{ Name = 'return with a value'; Block = { return 'a'; 'b' } }
         @{ Name = 'loops that end as loops do'; Block = { foreach ($i in 1..9) { if ($i -lt 3) { continue } break } switch (1) { 1 { break } } while ($true) { & { break } } 'a' } }
@@ -93,7 +97,7 @@ Describe 'A script handler that fails' {
         $server.LastError | Should -Match 'not-there'
     }
 
-    It 'goes on after Write-Error, and other streams disturb nothing' -Tag RequiresPwsh {
+    It 'goes on after Write-Error, and other streams disturb nothing' {
         $server = Start-C10kServer -Framing Line -ScriptBlock {
             $VerbosePreference = $DebugPreference = 'Continue'
             Write-Error 'an error'

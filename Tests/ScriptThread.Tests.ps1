@@ -1,40 +1,19 @@
 # Handler threads: how many, on what, with which modules; how servers of scripts begin and end in a shell; and many messages.
-
-BeforeDiscovery {
-    $hostBuilt = [System.IO.Directory]::Exists("$PSScriptRoot/Host/bin")
-}
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
     $manifest = "$root/C10kServer.psd1"
     Import-Module $manifest
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
     Import-Module "$PSScriptRoot/Clients/Talk.psm1"
 
-    function New-TestModule($Name, $Text) {
+    function Add-TestModule($Name, $Text) {
         $null = [System.IO.Directory]::CreateDirectory("$TestDrive/$Name")
         [System.IO.File]::WriteAllText("$TestDrive/$Name/$Name.psm1", $Text)
         "$TestDrive/$Name"
-    }
-
-    function Start-Shell {
-        $program = Find-TestProgram -Folder "$PSScriptRoot/Host" -Name C10kServer.Host
-        $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
-        $start.RedirectStandardInput = $start.RedirectStandardOutput = $true
-        foreach ($text in 'exec', $program.Path) { $start.ArgumentList.Add($text) }
-        [System.Diagnostics.Process]::Start($start)
-    }
-
-    # Types a line, and waits for the line of output that begins with a word.
-    function Send-Line($Process, $Text, $Until) {
-        $Process.StandardInput.WriteLine($Text)
-        $Process.StandardInput.Flush()
-        do {
-            $line = $Process.StandardOutput.ReadLineAsync()
-            $line.Wait(30000) | Should -BeTrue
-            $null -eq $line.Result | Should -BeFalse -Because 'the shell is still there'
-        } until ($line.Result -match "^$Until(.*)")
-        $Matches[1]
     }
 
     $base = Get-ProcessLedger
@@ -90,7 +69,7 @@ Describe 'Handler threads' {
     }
 
     It 'have the modules of -ImportModule at the first message, by path and by name' {
-        $path = New-TestModule Greeting 'function Get-Greeting { "hello $args" }; function Get-Hidden { 1 }; Export-ModuleMember -Function Get-Greeting'
+        $path = Add-TestModule Greeting 'function Get-Greeting { "hello $args" }; function Get-Hidden { 1 }; Export-ModuleMember -Function Get-Greeting'
         $place = $ExecutionContext.SessionState.Path
         $before = $place.CurrentLocation.Path
         $modulePath = $env:PSModulePath
@@ -122,7 +101,7 @@ Describe 'Handler threads' {
         @{ Kind = 'a module that throws'; Text = 'throw "not today"'; Id = 'HandlerRunspace'; Says = 'not today' }
         @{ Kind = 'a module that cannot be parsed'; Text = 'function {'; Id = 'HandlerRunspace'; Says = 'function' }
     ) {
-        if ($Text) { $Module = New-TestModule Failing $Text }
+        if ($Text) { $Module = Add-TestModule Failing $Text }
         foreach ($time in 1..3) {
             $caught = try { Start-C10kServer -Name failing -ImportModule $Module -ScriptBlock { 1 } } catch { $_ }
             $caught.FullyQualifiedErrorId | Should -Be "$Id,C10kServer.Commands.StartC10kServerCommand"
@@ -160,7 +139,7 @@ Describe 'Handler threads' {
     }
 
     It 'come and go twenty times, and leave nothing' {
-        $path = New-TestModule Greeting 'function Get-Greeting { "hello $args" }'
+        $path = Add-TestModule Greeting 'function Get-Greeting { "hello $args" }'
         $cycle = {
             $server = Start-C10kServer -Framing Line -ImportModule $path -OnConnect { 'hi' } -OnClose { 1 } -ScriptBlock { Get-Greeting $_ }
             Invoke-Talk $server "x`n" | Should -BeExactly "hi`nhello x`n"
@@ -208,58 +187,99 @@ Describe 'A server of scripts in a shell' {
         Wait-ProcessLedger -Base $base
     }
 
-    It 'lets <Way> end the process within two seconds, though handlers are stuck' -Skip:(-not $hostBuilt) -ForEach @(
+    It 'lets <Way> end the process within two seconds, though handlers are stuck' -ForEach @(
         @{ Way = 'exit' }
         @{ Way = 'the end of input' }
         @{ Way = 'SIGTERM' }
     ) {
-        $process = Start-Shell
+        $shell = Open-TestShell
         try {
-            $ports = (Send-Line $process '$s = @(Start-C10kServer -Framing Line -ScriptBlock { $_ }; Start-C10kServer -Framing Line -ScriptBlock { while ($true) { } }; Start-C10kServer -Framing Line -ScriptBlock { [System.Threading.Thread]::Sleep(60000) }); "ports $($s.Port)"' 'ports ') -split ' '
+            $null = Invoke-TestShell $shell -Line "Import-Module '$manifest'; 'ready'" -Until 'ready'
+            $ports = (Invoke-TestShell $shell -Line '$s = @(Start-C10kServer -Framing Line -ScriptBlock { $_ }; Start-C10kServer -Framing Line -ScriptBlock { while ($true) { } }; Start-C10kServer -Framing Line -ScriptBlock { [System.Threading.Thread]::Sleep(60000) }); "ports $($s.Port)"' -Until 'ports ') -split ' '
             $talks = @(foreach ($port in $ports) {
                 $talk = Open-Talk @{ Port = $port }
                 Send-Talk $talk "x`n"
                 $talk
             })
             Read-Talk $talks[0] -Line | Should -Be x
-            $null = Send-Line $process 'while ($s[1].MessagesReceived + $s[2].MessagesReceived -lt 2) { }; "stuck"' 'stuck'
+            $null = Invoke-TestShell $shell -Line 'while ($s[1].MessagesReceived + $s[2].MessagesReceived -lt 2) { }; "stuck"' -Until 'stuck'
             $watch = [System.Diagnostics.Stopwatch]::StartNew()
             switch ($Way) {
-                'exit' { $process.StandardInput.WriteLine('exit'); $process.StandardInput.Flush() }
-                'the end of input' { $process.StandardInput.Close() }
-                'SIGTERM' { [System.Diagnostics.Process]::Start('kill', "-TERM $($process.Id)").WaitForExit() }
+                'exit' { $shell.StandardInput.WriteLine('exit'); $shell.StandardInput.Flush() }
+                'the end of input' { $shell.StandardInput.Close() }
+                'SIGTERM' { [System.Diagnostics.Process]::Start('kill', "-TERM $($shell.Id)").WaitForExit() }
             }
 
-            $process.WaitForExit(10000) | Should -BeTrue
+            $shell.WaitForExit(10000) | Should -BeTrue
             $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
         } finally {
             Close-Talk
-            if (-not $process.HasExited) { $process.Kill() }
-            $process.Dispose()
+            Close-TestShell $shell
         }
     }
 
-    It 'is called off by Ctrl+C while its modules load, and nothing is left' -Skip:(-not $hostBuilt) {
-        $scripted = New-TestModule Endless '[System.IO.File]::WriteAllText("$PSScriptRoot/begun", ""); while ($true) { }'
-        $process = Start-Shell
+    It 'lets the shell end within two seconds, though <Case>' -ForEach @(
+        @{ Case = 'a runspace without a host has started it'; Text = @'
+$shell = [powershell]::Create()
+$null = $shell.AddScript("Import-Module '$manifest'; Start-C10kServer -Name hostless -Framing Line -ScriptBlock { `$_ }").Invoke()
+'@ }
+        @{ Case = 'a handler is stuck in a server that a parallel runspace has started'; Text = @'
+Invoke-Stuck { 1 | ForEach-Object -Parallel { Import-Module $using:manifest; Start-C10kServer -Framing Line -HandlerCount 1 -ScriptBlock { [Threading.Thread]::Sleep(-1) } } }
+'@ }
+        @{ Case = 'a stuck handler was given up before'; Text = @'
+$server = Invoke-Stuck { Start-C10kServer -Framing Line -HandlerTimeout 100ms -ScriptBlock { [Threading.Thread]::Sleep(-1) } }
+while (-not (Get-C10kLog $server | Where-Object Message -Match 'left to itself and replaced')) { Start-Sleep -Milliseconds 20 }
+'@ }
+    ) {
+        $shell = Open-TestShell
         try {
-            $null = Send-Line $process "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" 'ready'
+            $path = "$TestDrive/ending.ps1"
+            [System.IO.File]::WriteAllText($path, @"
+`$manifest = '$manifest'
+Import-Module `$manifest
+function Invoke-Stuck([scriptblock] `$Start) {
+    `$server = & `$Start
+    `$client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', `$server.Port)
+    `$client.GetStream().Write([byte[]](65, 10))
+    while (`$server.MessagesReceived -lt 1) { Start-Sleep -Milliseconds 20 }
+    `$server
+}
+$Text
+'running'
+"@)
+            $null = Invoke-TestShell $shell -Line "& '$path'" -Until 'running'
+            $watch = [System.Diagnostics.Stopwatch]::StartNew()
+            $shell.StandardInput.WriteLine('exit 3')
+            $shell.StandardInput.Flush()
+            $shell.WaitForExit(10000) | Should -BeTrue
+            $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
+            $shell.ExitCode | Should -Be 3
+        } finally {
+            Close-TestShell $shell
+        }
+    }
+
+    It 'is called off by Ctrl+C while its modules load, and nothing is left' {
+        $scripted = Add-TestModule Endless '[System.IO.File]::WriteAllText("$PSScriptRoot/begun", ""); while ($true) { }'
+        $shell = Open-TestShell
+        try {
+            $null = Invoke-TestShell $shell -Line "Import-Module '$manifest'; 'ready'" -Until 'ready'
+            $null = Invoke-TestShell $shell -Line "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" -Until 'ready'
             foreach ($time in 1..3) {
-                $null = Send-Line $process "'begun'; Start-C10kServer -ImportModule '$scripted' -ScriptBlock { 1 }" 'begun'
+                $null = Invoke-TestShell $shell -Line "'begun'; Start-C10kServer -ImportModule '$scripted' -ScriptBlock { 1 }" -Until 'begun'
                 Wait-Until { [System.IO.File]::Exists("$scripted/begun") }
                 $watch = [System.Diagnostics.Stopwatch]::StartNew()
-                [System.Diagnostics.Process]::Start('kill', "-INT $($process.Id)").WaitForExit()
-                Send-Line $process '"servers $(@(Get-C10kServer).Count)"' 'servers ' | Should -Be 0
+                [System.Diagnostics.Process]::Start('kill', "-INT $($shell.Id)").WaitForExit()
+                Invoke-TestShell $shell -Line '"servers $(@(Get-C10kServer).Count)"' -Until 'servers ' | Should -Be 0
                 $watch.Elapsed.TotalSeconds | Should -BeLessThan 1.5
-                $null = Send-Line $process 'Wait-ProcessLedger -Base $base; "flat"' 'flat'
+                $null = Invoke-TestShell $shell -Line 'Wait-ProcessLedger -Base $base; "flat"' -Until 'flat'
                 [System.IO.File]::Delete("$scripted/begun")
             }
 
-            $process.StandardInput.Close()
-            $process.WaitForExit(10000) | Should -BeTrue
+            $shell.StandardInput.Close()
+            $shell.WaitForExit(10000) | Should -BeTrue
         } finally {
-            if (-not $process.HasExited) { $process.Kill() }
-            $process.Dispose()
+            Close-TestShell $shell
         }
     }
 }

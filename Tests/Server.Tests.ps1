@@ -1,4 +1,6 @@
 # Servers from the shell: starting, finding and stopping them, and every way in which a start can fail.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)

@@ -1,4 +1,6 @@
 # Servers that are drained, restarted, changed, suspended, waited for and tested while clients are connected.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeAll {
     $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"

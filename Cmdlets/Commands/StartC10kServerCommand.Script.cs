@@ -124,6 +124,7 @@ public sealed partial class StartC10kServerCommand
 
     private HandlerSource ScriptHandler()
     {
+        ShellEnd.Watch();
         try
         {
             return HandlerSource.Script(ScriptCode());

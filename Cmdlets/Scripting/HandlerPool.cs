@@ -127,10 +127,15 @@ internal sealed class HandlerPool
             }
             while (left.Length > 0 && Stopwatch.GetTimestamp() < deadline);
 
-            foreach (HandlerThread thread in left.Where(thread => thread.TryAbandon() || !serves))
+            HandlerThread[] stuck = [.. left.Where(thread => thread.TryAbandon() || !serves)];
+            foreach (HandlerThread thread in stuck)
             {
+                Begin(thread.CloseRunspace);
                 Server.Report(Engine.EventLevel.Warning, "A call into .NET blocks a handler's thread, which was left to itself.");
             }
+
+            // Who stops the servers as the shell ends looks at the runspaces next.
+            SpinWait.SpinUntil(() => !stuck.Any(static thread => thread.IsRunspaceOpen), StartPatience);
         }
 
         if (_watch != Thread.CurrentThread)
@@ -151,8 +156,8 @@ internal sealed class HandlerPool
     internal void OnThreadFailed(Exception exception) =>
         Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
 
-    /// <summary>From whoever stops a handler thread's pipeline, and waits for it: the thread ends with its server.</summary>
-    internal void OnShellEnding() => Begin(() => ServerRegistry.Stop([Server]));
+    /// <summary>From whoever closes a handler thread's runspace from outside.</summary>
+    internal void OnRunspaceClosing() => Begin(() => Server.Stop(reset: false));
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
@@ -280,6 +285,7 @@ internal sealed class HandlerPool
             _abandoned.Add(thread);
         }
 
+        Begin(thread.CloseRunspace);
         Server.Report(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
     }
 

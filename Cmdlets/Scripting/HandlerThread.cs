@@ -9,8 +9,9 @@ namespace C10kServer.Scripting;
 /// A thread with a runspace of its own, and in that one long pipeline, which calls the handler. Two threads never share a runspace.
 /// <para>
 /// Threads: everything is the thread's own, but for <see cref="Look"/>, <see cref="TryInterrupt"/>, <see cref="StopPipeline"/>,
-/// <see cref="TryAbandon"/>, <see cref="TryEnd"/>, <see cref="StopLoading"/> and <see cref="Join"/>, by which the <see cref="HandlerPool"/> watches over it. Who wins
-/// between the end of a message and its interruption is decided by one exchange of <see cref="_phase"/>.
+/// <see cref="TryAbandon"/>, <see cref="CloseRunspace"/>, <see cref="TryEnd"/>, <see cref="StopLoading"/> and <see cref="Join"/>, by which the
+/// <see cref="HandlerPool"/> watches over it, and for <see cref="OnPipelineStopped"/>. Who wins between the end of a message and its
+/// interruption is decided by one exchange of <see cref="_phase"/>.
 /// </para>
 /// </summary>
 internal sealed class HandlerThread
@@ -42,6 +43,7 @@ internal sealed class HandlerThread
     private ScriptBlock? _onClose;
     private Engine.SessionConsumer? _consumer;
     private PowerShell? _pipeline;
+    private volatile Runspace? _runspace;
     private Engine.Session? _session;
     private object? _data;
     private bool _closeAfter;
@@ -124,6 +126,28 @@ internal sealed class HandlerThread
         }
     }
 
+    /// <summary>
+    /// When it is given up, on a thread that may be held up for as long as it is: a shell that ends waits for what runs in each runspace that is
+    /// open, and so would wait for this one.
+    /// </summary>
+    internal void CloseRunspace() => _runspace?.Dispose();
+
+    /// <summary>Whether a shell that ends passes it by.</summary>
+    internal bool IsRunspaceOpen => _runspace?.RunspaceStateInfo.State is RunspaceState.Opening or RunspaceState.Opened;
+
+    /// <summary>
+    /// From whoever stops the pipeline. If that is none of the pool, it is somebody who closes the runspace, and waits until nothing runs there
+    /// any more: then the server is at its end. Not in here, where it would wait for this thread, which waits for that close.
+    /// </summary>
+    internal void OnPipelineStopped()
+    {
+        if (!IsInterrupted && !_ending)
+        {
+            _ending = true;
+            _pool.OnRunspaceClosing();
+        }
+    }
+
     /// <summary>From the pool: begins no further message. False: modules are still being imported, and <see cref="StopLoading"/> is called for.</summary>
     internal bool TryEnd()
     {
@@ -176,28 +200,15 @@ internal sealed class HandlerThread
         }
     }
 
-    /// <summary>
-    /// The pipeline is being stopped. Not by an interruption of ours: then by the shell, which closes every runspace of the process when it
-    /// ends, and waits for them before the process may end.
-    /// </summary>
-    internal void OnStopping()
-    {
-        if (!IsInterrupted)
-        {
-            _pool.OnShellEnding();
-        }
-    }
-
     private void Run()
     {
         t_current = this;
-        Runspace? runspace = null;
         try
         {
-            runspace = Open();
+            Open();
             _consumer = new Engine.SessionConsumer(_pool.Scheduler);
             _ready.SetResult();
-            while (Pipeline(runspace))
+            while (Pipeline(_runspace!))
             {
                 // An interrupted pipeline is at its end, and the runspace takes the next.
             }
@@ -213,12 +224,12 @@ internal sealed class HandlerThread
         finally
         {
             _consumer?.Leave();
-            runspace?.Dispose();
+            _runspace?.Dispose();
             t_current = null;
         }
     }
 
-    private Runspace Open()
+    private void Open()
     {
         InitialSessionState state = InitialSessionState.CreateDefault2();
         state.ThrowOnRunspaceOpenError = true;
@@ -230,32 +241,24 @@ internal sealed class HandlerThread
         }
 
         Runspace runspace = RunspaceFactory.CreateRunspace(state);
-        try
+        _runspace = runspace;
+        runspace.Name = _thread.Name;
+        runspace.Open();
+        PSVariableIntrinsics variables = runspace.SessionStateProxy.PSVariable;
+        variables.Set(new HandlerVariable("Connection", () => Connection));
+        variables.Set(new HandlerVariable("Data", () => _data));
+        variables.Set(new HandlerVariable("Server", () => _pool.Server));
+        variables.Set(new HandlerVariable("ConnectionState", () => Connection?.ConnectionState));
+        if (Directory.Exists(_code.Location))
         {
-            runspace.Name = _thread.Name;
-            runspace.Open();
-            PSVariableIntrinsics variables = runspace.SessionStateProxy.PSVariable;
-            variables.Set(new HandlerVariable("Connection", () => Connection));
-            variables.Set(new HandlerVariable("Data", () => _data));
-            variables.Set(new HandlerVariable("Server", () => _pool.Server));
-            variables.Set(new HandlerVariable("ConnectionState", () => Connection?.ConnectionState));
-            if (Directory.Exists(_code.Location))
-            {
-                // It was there at the start. A thread that replaces another one is made all the same when it is not any more.
-                runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(_code.Location));
-            }
+            // It was there at the start. A thread that replaces another one is made all the same when it is not any more.
+            runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(_code.Location));
+        }
 
-            ImportModules(runspace);
-            _onMessage = _code.OnMessage.Build();
-            _onConnect = _code.OnConnect?.Build();
-            _onClose = _code.OnClose?.Build();
-            return runspace;
-        }
-        catch
-        {
-            runspace.Dispose();
-            throw;
-        }
+        ImportModules(runspace);
+        _onMessage = _code.OnMessage.Build();
+        _onConnect = _code.OnConnect?.Build();
+        _onClose = _code.OnClose?.Build();
     }
 
     /// <summary>By a pipeline, which can be stopped: opening a runspace cannot.</summary>
@@ -330,7 +333,7 @@ internal sealed class HandlerThread
             {
                 pipeline.Invoke();
             }
-            catch (PipelineStoppedException) when (IsInterrupted)
+            catch (PipelineStoppedException) when (IsInterrupted || _ending)
             {
             }
 

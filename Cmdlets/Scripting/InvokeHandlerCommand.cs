@@ -14,5 +14,5 @@ internal sealed class InvokeHandlerCommand : PSCmdlet
 
     protected override void EndProcessing() => Thread!.Serve();
 
-    protected override void StopProcessing() => Thread!.OnStopping();
+    protected override void StopProcessing() => Thread!.OnPipelineStopped();
 }

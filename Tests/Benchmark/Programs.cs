@@ -10,7 +10,7 @@ internal static class Programs
     internal static string RepositoryRoot { get; } = Metadata("RepositoryRoot");
 
     /// <summary>The command line of the tests' shell, without its options.</summary>
-    internal static IReadOnlyList<string> Host { get; } = [.. Dotnet, Metadata("HostAssembly")];
+    internal static IReadOnlyList<string> PowerShell { get; } = [.. Dotnet, Metadata("PowerShellAssembly")];
 
     /// <summary>The command line of the tests' client.</summary>
     internal static IReadOnlyList<string> Clients { get; } = [.. Dotnet, Metadata("ClientsAssembly")];

@@ -5,6 +5,9 @@ internal sealed class Shell : IDisposable
 {
     private const string End = "<end>";
 
+    // Answers are read by a program: without colours.
+    private const string Plain = "$PSStyle.OutputRendering = 'PlainText'; ";
+
     // Each line is compiled by itself, as at a prompt, and its output is formatted as there.
     private const string Loop =
         "while ($null -ne ($line = [Console]::In.ReadLine())) { " +
@@ -13,8 +16,8 @@ internal sealed class Shell : IDisposable
     /// <param name="withModule">The module is imported before the first line.</param>
     internal Shell(bool withModule = true)
     {
-        string[] module = withModule ? [] : ["-NoModule"];
-        Process = new ChildProcess([.. Programs.Host, "-NonInteractive", .. module, "-Command", Loop]);
+        string import = withModule ? $"Import-Module '{Programs.RepositoryRoot}C10kServer.psd1'; " : "";
+        Process = new ChildProcess([.. Programs.PowerShell, "-NoProfile", "-NonInteractive", "-Command", Plain + import + Loop]);
     }
 
     internal ChildProcess Process { get; }

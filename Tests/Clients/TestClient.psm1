@@ -1,5 +1,5 @@
 # Drives the client of this folder from a test: a process of its own, since client and server together would pass the
-# descriptor limit. Only what the engine of PowerShell has by itself.
+# descriptor limit.
 
 function Find-TestProgram {
     <#

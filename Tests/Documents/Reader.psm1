@@ -5,18 +5,15 @@ $script:markers = 0
 function Get-Shell {
     <#
     .SYNOPSIS
-        The command line of a shell like the one that runs this.
+        The command line of the shell that runs this: installed, or out of PowerShell's package.
     #>
     [CmdletBinding()]
-    [OutputType([hashtable])]
+    [OutputType([string[]])]
     param()
 
     $path = [Environment]::ProcessPath
-    $words = @($path)
-    if ([System.IO.Path]::GetFileName($path) -eq 'dotnet') { $words += 'exec', [System.Reflection.Assembly]::GetEntryAssembly().Location }
-    $isPwsh = $Host.Name -eq 'ConsoleHost'
-    if (-not $isPwsh) { $words += '-NoModule' }
-    @{ Words = $words; IsPwsh = $isPwsh }
+    $path
+    if ([System.IO.Path]::GetFileName($path) -eq 'dotnet') { 'exec', "$PSHOME/pwsh.dll" }
 }
 
 function Write-Program {
@@ -42,7 +39,7 @@ function Open-Reader {
 
     $folder = [System.IO.Directory]::CreateTempSubdirectory('reader').FullName
     $reader = @{
-        Folder = $folder; Clone = "$folder/clone"; Links = [System.Collections.Generic.List[string]]::new(); Shell = Get-Shell
+        Folder = $folder; Clone = "$folder/clone"; Links = [System.Collections.Generic.List[string]]::new(); Shell = @(Get-Shell)
         Terminals = [System.Collections.Generic.List[hashtable]]::new(); Ports = @{}; SkipRest = ''
     }
     foreach ($name in 'clone', 'bin', 'modules') { $null = [System.IO.Directory]::CreateDirectory("$folder/$name") }
@@ -52,14 +49,15 @@ function Open-Reader {
     $pester = Get-Module Pester | Where-Object Version
     if ($pester) { & $link "$folder/modules/Pester" $pester.ModuleBase }
 
-    $quoted = @($reader.Shell.Words).ForEach({ "'$_'" }) -join ' '
+    $quoted = $reader.Shell.ForEach({ "'$_'" }) -join ' '
 
     # What starts it may not hand the environment on: sshd and systemd-socket-activate do not.
     Write-Program "$folder/bin/pwsh" "export NO_COLOR=1 PSModulePath='$folder/modules:${env:PSModulePath}'`nexec $quoted `"`$@`""
-    $programs = foreach ($name in 'Host', 'Clients') {
-        $program = Find-TestProgram -Folder "$Root/Tests/$name" -Name "C10kServer.$name"
-        "'run --project Tests/$name') shift 3; [ `"`$1`" = -- ] && shift; exec '$($program.Dotnet)' exec '$($program.Path)' `"`$@`";;"
-    }
+    $clients = Find-TestProgram -Folder "$Root/Tests/Clients" -Name C10kServer.Clients
+    $programs = @(
+        "'run --project Tests/Host') shift 3; [ `"`$1`" = -- ] && shift; exec $quoted -ConfigurationFile '$Root/Tests/Host/Session.pssc' `"`$@`";;"
+        "'run --project Tests/Clients') shift 3; [ `"`$1`" = -- ] && shift; exec '$($clients.Dotnet)' exec '$($clients.Path)' `"`$@`";;"
+    )
     Write-Program "$folder/bin/dotnet" "case `"`$1 `$2 `$3`" in`n$($programs -join "`n")`n*) echo `"dotnet `$*: not here`" >&2; exit 97;;`nesac"
 
     $reader
@@ -73,8 +71,7 @@ function Open-Prompt {
     [CmdletBinding()]
     param([hashtable] $Reader)
 
-    $words = @($Reader.Shell.Words) + @(if ($Reader.Shell.IsPwsh) { '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', '-' })
-    $Reader.Prompt = Open-Terminal $Reader $words
+    $Reader.Prompt = Open-Terminal $Reader (@($Reader.Shell) + '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', '-')
     $null = Invoke-Prompt $Reader "Import-Module '$($Reader.Clone)/C10kServer.psd1'"
 }
 

@@ -13,7 +13,7 @@ $store = [System.Collections.Concurrent.ConcurrentDictionary[string, string]]::n
 Start-C10kServer -Address $Address -Port $Port -Framing Line -ScriptBlock {
     $store = $using:store
     switch -Regex ($_) {
-        '^GET (\S+)$' { if ($null -eq ($value = $store[$Matches[1]])) { 'NONE' } else { "VALUE $value" } }
+        '^GET (\S+)$' { $value = $store[$Matches[1]]; if ($null -eq $value) { 'NONE' } else { "VALUE $value" } }
         '^SET (\S+) (.*)$' { $store[$Matches[1]] = $Matches[2]; 'OK' }
         '^INCR (\S+)$' {
             $key = $Matches[1]

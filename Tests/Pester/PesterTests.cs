@@ -10,72 +10,72 @@ public sealed class PesterTests
     // A file's output is as long as its tests are many: the first test of it that fails shows it for all.
     private static readonly HashSet<string> Shown = [];
 
-    /// <summary>The tests as discovery finds them; what cannot be discovered is a test that fails.</summary>
-    public static IEnumerable<TheoryDataRow<string, string, int, string>> Discovered()
-    {
-        foreach (var path in TestFile.All())
-        {
-            var file = TestFile.Discover(path);
-            var failure = file.Results.FirstOrDefault(r => r.Outcome != "Discovered")?.Message
-                ?? (file.Results.Count == 0 ? $"No tests were found. {file.End}\n{file.Output}" : null);
-            if (failure is not null)
-            {
-                yield return Row(path, $"Discovery of {Path.GetFileName(path)}", 0, failure);
-                continue;
-            }
+    private static readonly Lazy<IReadOnlyList<TheoryDataRow<string, int, string>>> Rows = new(() => [.. Discover()]);
 
-            foreach (var same in file.Results.GroupBy(r => r.Name))
-            {
-                var occurrence = 0;
-                foreach (var result in same)
-                {
-                    yield return Row(path, result.Name, occurrence++, "");
-                }
-            }
-        }
-    }
+    /// <summary>The tests as discovery finds them; what cannot be discovered is a test that fails.</summary>
+    public static IEnumerable<TheoryDataRow<string, int, string>> Discovered() => Rows.Value;
 
     /// <summary>Runs the file, if no other test of it has yet, and reports this test's part of the result.</summary>
     /// <param name="path">The test file.</param>
-    /// <param name="name">The test's name, with those of the blocks around it.</param>
-    /// <param name="occurrence">Which of the tests with this name.</param>
+    /// <param name="index">Which of the tests of the file.</param>
     /// <param name="discoveryFailure">Why the file has no tests, or an empty text.</param>
     [Theory]
     [MemberData(nameof(Discovered))]
-    public void It(string path, string name, int occurrence, string discoveryFailure)
+    public void It(string path, int index, string discoveryFailure)
     {
         if (!string.IsNullOrEmpty(discoveryFailure))
         {
             Assert.Fail($"{path}: {discoveryFailure}");
         }
 
-        var file = TestFile.Run(path);
-        var result = file.Results.Where(r => r.Name == name).ElementAtOrDefault(occurrence);
+        var run = TestRun.Of(path);
+        var result = run.Results.FirstOrDefault(r => r.Line > 0 && r.Index == index);
         switch (result?.Outcome)
         {
-            case "Passed" when file.EndedWell:
+            case "Passed" when run.EndedWell:
                 break;
             case "Skipped":
                 Assert.Skip(string.IsNullOrEmpty(result.Message) ? "skipped" : result.Message);
                 break;
             default:
-                ShowOutput(path, file);
+                ShowOutput(path, run);
                 Assert.Fail(result is null
-                    ? $"{path}: the test has no result. {file.End}"
-                    : $"{path}:{result.Line}: {result.Outcome}: {result.Message} {file.End}");
+                    ? $"{path}: the test has no result. {run.End}"
+                    : $"{path}:{result.Line}: {result.Outcome}: {result.Message} {run.End}");
                 break;
         }
     }
 
-    private static void ShowOutput(string path, TestFile file)
+    private static IEnumerable<TheoryDataRow<string, int, string>> Discover()
+    {
+        var run = TestRun.Discover();
+        foreach (var path in TestRun.Files())
+        {
+            var results = run.Results.Where(r => r.File == path).ToList();
+            var failure = results.FirstOrDefault(r => r.Outcome != "Discovered")?.Message
+                ?? (results.Count == 0 && !TestRun.IsFiltered ? $"No tests were found. {run.End}\n{run.Output}" : null);
+            if (failure is not null)
+            {
+                yield return Row(path, 0, $"Discovery of {Path.GetFileName(path)}", failure);
+                continue;
+            }
+
+            foreach (var result in results)
+            {
+                yield return Row(path, result.Index, result.Name, "");
+            }
+        }
+    }
+
+    private static void ShowOutput(string path, TestRun run)
     {
         if (Shown.Add(path))
         {
-            TestContext.Current.TestOutputHelper?.WriteLine(file.End + "\n" + file.Output);
+            TestContext.Current.TestOutputHelper?.WriteLine(run.End + "\n" + run.Output);
         }
     }
 
     // The label is what would follow the name: the arguments, which say nothing that the name does not.
-    private static TheoryDataRow<string, string, int, string> Row(string path, string name, int occurrence, string discoveryFailure) =>
-        new(path, name, occurrence, discoveryFailure) { TestDisplayName = name, Label = "" };
+    private static TheoryDataRow<string, int, string> Row(string path, int index, string name, string discoveryFailure) =>
+        new(path, index, discoveryFailure) { TestDisplayName = name, Label = "" };
 }

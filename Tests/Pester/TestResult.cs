@@ -1,4 +1,4 @@
 namespace C10kServer.PesterTests;
 
 /// <summary>A line of the runner's result file.</summary>
-internal sealed record TestResult(string File, int Line, string Name, string Outcome, double Milliseconds, string Message);
+internal sealed record TestResult(string File, int Index, int Line, string Name, string Outcome, string Message);

@@ -1,6 +1,7 @@
-# A server for the soak tests, run by the embedded host, which imports the module. It prints its port, then answers each line
-# of standard input with one line; the end of the input stops it. Only the embedded engine's commands are used.
+# A server for the soak tests. It prints its port, then answers each line of standard input with one line; the end of the input
+# stops it.
 $ErrorActionPreference = 'Stop'
+Import-Module "$PSScriptRoot/../../C10kServer.psd1"
 
 # Sockets, epolls and eventfds are what an engine could leak; the runtime's own files come and go.
 function Get-DescriptorCount {
@@ -36,7 +37,7 @@ function Write-Line([string] $Text) {
     [Console]::Out.Flush()
 }
 
-function Write-Stats([string] $Name, [C10kServer.Server] $Server) {
+function Write-Count([string] $Name, [C10kServer.Server] $Server) {
     $lastError = if ($Server.LastError) { $Server.LastError -replace '\s', '_' } else { 'none' }
 
     # Closed before Accepted: what is accepted in between shows as open, never as one too many closed.
@@ -57,13 +58,13 @@ Write-Line "ready port=$($server.Port) descriptors=$descriptors threads=$threads
 
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     switch ($line) {
-        'stats' { Write-Stats 'stats' $server }
+        'stats' { Write-Count 'stats' $server }
         'collect' {
             # Aggressive: what the collector keeps for the next allocation goes back to the kernel, too.
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
             [GC]::WaitForPendingFinalizers()
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
-            Write-Stats 'collect' $server
+            Write-Count 'collect' $server
         }
         'thread' {
             # Any method that takes nothing and returns nothing would do.
@@ -74,7 +75,7 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
         }
         'stop' {
             Stop-C10kServer $server
-            Write-Stats 'stop' $server
+            Write-Count 'stop' $server
         }
         default { Write-Line "error reason=unknown_line" }
     }

@@ -1,6 +1,6 @@
 namespace C10kServer.Soak.Tests.Support;
 
-/// <summary>The embedded host with a server in it, see Server.ps1, and what can be done to it from outside.</summary>
+/// <summary>A shell with a server in it, see Server.ps1, and what can be done to it from outside.</summary>
 internal sealed class ServerProcess : IDisposable
 {
     // An answer waits for the process, which may be short of a core for a while.
@@ -10,7 +10,8 @@ internal sealed class ServerProcess : IDisposable
 
     internal ServerProcess()
     {
-        _process = new ChildProcess(ChildProcess.Metadata("HostAssembly"), "-NonInteractive", "-File", ChildProcess.Metadata("ServerScript"));
+        _process = new ChildProcess(
+            ChildProcess.Metadata("PowerShellAssembly"), "-NoProfile", "-NonInteractive", "-File", ChildProcess.Metadata("ServerScript"));
         try
         {
             Before = _process.ReadLine(TimeSpan.FromSeconds(60));

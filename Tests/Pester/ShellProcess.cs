@@ -6,19 +6,17 @@ using System.Text;
 
 namespace C10kServer.PesterTests;
 
-/// <summary>A run of the embedded host, to its end or to a time limit.</summary>
+/// <summary>A run of pwsh, to its end or to a time limit.</summary>
 /// <param name="ExitCode">What the process ended with, or null where it had to be killed.</param>
 /// <param name="Output">Standard output and standard error, each in full.</param>
-internal sealed record HostProcess(int? ExitCode, string Output)
+internal sealed record ShellProcess(int? ExitCode, string Output)
 {
     public static string RepositoryRoot { get; } = Metadata("RepositoryRoot");
-
-    private static string HostAssembly { get; } = Metadata("HostAssembly");
 
     // The muxer of the runtime that this process runs on: PATH may hold another, or none.
     private static string Dotnet { get; } = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
 
-    public static HostProcess Run(TimeSpan limit, params string[] arguments)
+    public static ShellProcess Run(TimeSpan limit, params string[] arguments)
     {
         var start = new ProcessStartInfo(Dotnet)
         {
@@ -27,7 +25,13 @@ internal sealed record HostProcess(int? ExitCode, string Output)
             RedirectStandardError = true,
             WorkingDirectory = RepositoryRoot,
         };
-        foreach (var argument in (string[])["exec", HostAssembly, .. arguments])
+
+        // Its output goes into a report: no colours, and no sequences that would set up a terminal.
+        start.Environment["NO_COLOR"] = "1";
+        start.Environment["TERM"] = "dumb";
+        start.Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
+        start.Environment["PSModulePath"] = $"{Metadata("ModulesFolder")}:{Environment.GetEnvironmentVariable("PSModulePath")}";
+        foreach (var argument in (string[])["exec", Metadata("PowerShellAssembly"), "-NoProfile", "-NonInteractive", .. arguments])
         {
             start.ArgumentList.Add(argument);
         }
@@ -52,8 +56,11 @@ internal sealed record HostProcess(int? ExitCode, string Output)
             Kill(process);
         }
 
-        return new HostProcess(ended ? process.ExitCode : null, $"stdout:\n{Read(output)}\nstderr:\n{Read(error)}");
+        return new ShellProcess(ended ? process.ExitCode : null, $"stdout:\n{Read(output)}\nstderr:\n{Read(error)}");
     }
+
+    public static string Metadata(string key) =>
+        typeof(ShellProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!;
 
     private static void Kill(Process process)
     {
@@ -88,7 +95,4 @@ internal sealed record HostProcess(int? ExitCode, string Output)
             return text.ToString();
         }
     }
-
-    private static string Metadata(string key) =>
-        typeof(HostProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!;
 }

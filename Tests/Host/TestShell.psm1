@@ -1,0 +1,84 @@
+# Another shell for a test, of the kind that runs the test: installed, or out of PowerShell's package.
+
+function Open-TestShell {
+    <#
+    .SYNOPSIS
+        Starts a pwsh with a command, or with a prompt that reads lines from its standard input. No profile, and no module is imported.
+    #>
+    [CmdletBinding()]
+    [OutputType([System.Diagnostics.Process])]
+    param([string] $Command, [string] $Location)
+
+    $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+    $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
+    if ($Location) { $start.WorkingDirectory = $Location }
+
+    # Neither colours nor what sets up a terminal.
+    $start.Environment['NO_COLOR'] = '1'
+    $start.Environment['TERM'] = 'dumb'
+
+    # An installed pwsh is a program; in the package it is an assembly that dotnet runs.
+    $words = if ([System.IO.Path]::GetFileName($start.FileName) -eq 'dotnet') { 'exec', "$PSHOME/pwsh.dll" }
+    foreach ($word in @($words) + '-NoLogo', '-NoProfile') { $start.ArgumentList.Add($word) }
+    if ($Command) { foreach ($word in '-Command', $Command) { $start.ArgumentList.Add($word) } }
+    [System.Diagnostics.Process]::Start($start)
+}
+
+function Wait-TestShell {
+    <#
+    .SYNOPSIS
+        Waits for the end of a shell, and returns what it has written; what it has written to standard error is an error.
+    #>
+    [CmdletBinding()]
+    [OutputType([string])]
+    param([Parameter(Mandatory)] [System.Diagnostics.Process] $Shell, [int] $Seconds = 60)
+
+    try {
+        $Shell.StandardInput.Close()
+        $output = $Shell.StandardOutput.ReadToEndAsync()
+        $errors = $Shell.StandardError.ReadToEndAsync()
+        if (-not $Shell.WaitForExit($Seconds * 1000)) { throw "The shell has not ended within $Seconds s." }
+        if ($errors.Result) { throw "The shell has ended with $($Shell.ExitCode): $($errors.Result)" }
+        $output.Result.Trim()
+    } finally {
+        Close-TestShell -Shell $Shell
+    }
+}
+
+function Invoke-TestShell {
+    <#
+    .SYNOPSIS
+        Types a line, waits for the line of output that begins with a word, and returns the rest of it.
+    #>
+    [CmdletBinding()]
+    [OutputType([string])]
+    param(
+        [Parameter(Mandatory)] [System.Diagnostics.Process] $Shell,
+        [Parameter(Mandatory)] [string] $Line,
+        [Parameter(Mandatory)] [string] $Until,
+        [int] $Seconds = 30
+    )
+
+    $Shell.StandardInput.WriteLine($Line)
+    $Shell.StandardInput.Flush()
+    do {
+        $answer = $Shell.StandardOutput.ReadLineAsync()
+        if (-not $answer.Wait($Seconds * 1000)) { throw "The shell has not said '$Until' within $Seconds s." }
+        if ($null -eq $answer.Result) { throw "The shell has ended: $($Shell.StandardError.ReadToEnd())" }
+    } until ($answer.Result.StartsWith($Until, [System.StringComparison]::Ordinal))
+    $answer.Result.Substring($Until.Length)
+}
+
+function Close-TestShell {
+    <#
+    .SYNOPSIS
+        Ends a shell that has not ended by itself.
+    #>
+    [CmdletBinding()]
+    param([Parameter(Mandatory)] [System.Diagnostics.Process] $Shell)
+
+    if (-not $Shell.HasExited) { $Shell.Kill() }
+    $Shell.Dispose()
+}
+
+Export-ModuleMember -Function Open-TestShell, Wait-TestShell, Invoke-TestShell, Close-TestShell
