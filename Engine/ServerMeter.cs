@@ -63,6 +63,15 @@ internal static class ServerMeter
         meter.CreateObservableCounter(
             "c10kserver.handler.errors", static () => Observe(static s => s.HandlerErrors), "{error}", "Exceptions that handlers threw.");
         meter.CreateObservableCounter(
+            "c10kserver.handler.timeouts",
+            static () => Observe(static s => s.HandlerTimeouts),
+            "{message}",
+            "Messages with which a script handler took too long.");
+        meter.CreateObservableCounter(
+            "c10kserver.event.errors", static () => Observe(static s => s.EventErrors), "{error}", "Exceptions that subscribers of events threw.");
+        meter.CreateObservableCounter(
+            "c10kserver.event.losses", static () => Observe(static s => s.EventsLost), "{event}", "Events that came too fast for their subscribers.");
+        meter.CreateObservableCounter(
             "c10kserver.accept.errors", static () => Observe(static s => s.AcceptErrors), "{error}", "Accepts that failed.");
         meter.CreateObservableUpDownCounter(
             "c10kserver.worker.connections",

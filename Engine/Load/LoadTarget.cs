@@ -6,8 +6,9 @@ namespace C10kServer.Engine.Load;
 /// <summary>Whom a load connects to, and from where.</summary>
 internal sealed unsafe class LoadTarget
 {
-    // One address has some 28,000 ports towards a target (sysctl net.ipv4.ip_local_port_range); some are others'.
-    private const int ConnectionsPerSource = 20_000;
+    // One address has some 28,000 ports towards a target (sysctl net.ipv4.ip_local_port_range), of which connect(2) takes every second one at
+    // first. When these are gone it searches, and takes ten times as long.
+    private const int ConnectionsPerSource = 10_000;
 
     // A closed connection's port rests for a minute (TIME_WAIT): 30,000 connections a second want this many.
     private const int SourcesForChurn = 200;

@@ -34,6 +34,7 @@ public sealed class MeterTests : IDisposable
         var failing = new LambdaHandler { Received = static (_, _) => throw new InvalidOperationException("no") };
         using var one = new ServerFixture(echo, static options => options with { Name = "one", WorkerCount = 3, MaxConnections = 2 });
         using var two = new ServerFixture(failing, static options => options with { Name = "two" }) { ExpectedHandlerErrors = 1 };
+        two.Server.Subscribe(static _ => throw new InvalidOperationException("no"));
         using TestClient first = one.Connect();
         using TestClient second = one.Connect();
         first.Echo(1, 1000);
@@ -50,6 +51,7 @@ public sealed class MeterTests : IDisposable
         }
 
         Eventually.Equal(1, () => two.Server.Closed);
+        Eventually.Equal(2, () => two.Server.EventErrors);
         Read();
         foreach (Server server in new[] { one.Server, two.Server })
         {
@@ -59,6 +61,9 @@ public sealed class MeterTests : IDisposable
             Assert.Equal(server.Rejected, Value(server, "c10kserver.connections.rejected"));
             Assert.Equal(server.MessagesReceived, Value(server, "c10kserver.messages.received"));
             Assert.Equal(server.HandlerErrors, Value(server, "c10kserver.handler.errors"));
+            Assert.Equal(server.HandlerTimeouts, Value(server, "c10kserver.handler.timeouts"));
+            Assert.Equal(server.EventErrors, Value(server, "c10kserver.event.errors"));
+            Assert.Equal(server.EventsLost, Value(server, "c10kserver.event.losses"));
             Assert.Equal(server.AcceptErrors, Value(server, "c10kserver.accept.errors"));
             Assert.Equal(server.BytesReceived, Value(server, "c10kserver.network.io", ("network.io.direction", "receive")));
             Assert.Equal(server.BytesSent, Value(server, "c10kserver.network.io", ("network.io.direction", "transmit")));
@@ -131,7 +136,7 @@ public sealed class MeterTests : IDisposable
     public void Instruments_have_a_unit_a_description_and_the_version_of_the_module()
     {
         using var fixture = new ServerFixture(new LambdaHandler());
-        Assert.Equal(13, _instruments.Count);
+        Assert.Equal(16, _instruments.Count);
         foreach (Instrument instrument in _instruments.Values)
         {
             Assert.Matches(@"^c10kserver(\.[a-z]+)+$", instrument.Name);
