@@ -22,6 +22,7 @@ BeforeAll {
     $elsewhere = @{
         '^dotnet test$' = 'it runs this'
         '^dotnet build$' = 'it has made what runs here'
+        '^dotnet run -c Release --project Tests/Benchmark$' = 'it takes twenty minutes; Benchmark.Tests.ps1 runs a part of it'
     }
 
     # What the reader of a section has at hand, and what he waits for before a command: people are slower than tests.
