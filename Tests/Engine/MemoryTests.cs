@@ -12,6 +12,7 @@ public class MemoryTests
         const int Clients = 8;
         const int Size = 20_000;
         using var stop = new CancellationTokenSource();
+        int written = 0;
         var collector = new Thread(() =>
         {
             // Holes to move things into.
@@ -20,9 +21,12 @@ public class MemoryTests
             {
                 garbage[i % garbage.Length] = new byte[1000 * (i % 80)];
                 GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
+
+                // One that never pauses leaves it to the scheduler's luck whether anybody else runs at all.
+                int seen = Volatile.Read(ref written);
+                SpinWait.SpinUntil(() => Volatile.Read(ref written) != seen, millisecondsTimeout: 1);
             }
         });
-        int written = 0;
         using var fixture = new ServerFixture(() =>
         {
             // Delegates that nobody but the engine holds, and output that is queued, as it is more than a socket takes.
@@ -47,9 +51,10 @@ public class MemoryTests
             Guarded(() => Keyed.Verify(key, client.Receive(Rounds * Size))),
         })];
         threads.ForEach(static thread => thread.Start());
-        threads.ForEach(static thread => Assert.True(thread.Join(2 * Eventually.Patience)));
+        bool ended = threads.TrueForAll(static thread => thread.Join(2 * Eventually.Patience));
         stop.Cancel();
         collector.Join();
+        Assert.True(ended, "not all has come in time");
         Assert.Empty(failures);
         Eventually.Equal(Rounds * Clients * Size, () => Volatile.Read(ref written));
         clients.ForEach(static client => client.Dispose());
