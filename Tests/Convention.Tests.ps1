@@ -35,7 +35,6 @@ BeforeAll {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
     Import-Module "$root/C10kServer.psd1"
     Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    if (-not (Get-Command Add-Type -ErrorAction Ignore)) { Import-Module "$PSScriptRoot/Host/AddType.psm1" }
 
     # A server with one open connection, and the client's end of it. The script lets a handler's view of the connection out.
     function Open-Stage([string] $Name = 'stage') {
@@ -398,9 +397,6 @@ Describe '<Name>, while it waits' -ForEach $waiting {
 
 Describe 'What asks a worker that does not answer' {
     BeforeDiscovery {
-        # The engine alone has no Select-Object and no Format-Table.
-        $bare = -not (Get-Command Select-Object -ErrorAction Ignore)
-
         # What acts on connections or gets them, and so asks their workers.
         $isOnes = { $_.Has.ContainsKey('InputObject') -and $_.Has.InputObject.ParameterType -eq [C10kServer.Connection[]] }
         $asking = $all.Where($isOnes) + $all.Where({ $_.Name -eq 'Get-C10kConnection' })
@@ -479,7 +475,7 @@ Describe 'What asks a worker that does not answer' {
         $stage.Client.Dispose()
     }
 
-    It 'is shown as it comes: a row of the table is there before it waits for the rest' -Skip:$bare {
+    It 'is shown as it comes: a row of the table is there before it waits for the rest' {
         $stage = Open-Stage quick1
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
         try {
@@ -494,7 +490,7 @@ Describe 'What asks a worker that does not answer' {
         $stage.Client.Dispose()
     }
 
-    It 'is stopped by Select-Object -First 1, and does not wait for the worker' -Skip:$bare {
+    It 'is stopped by Select-Object -First 1, and does not wait for the worker' {
         $stage = Open-Stage quick2
         $watch = [System.Diagnostics.Stopwatch]::StartNew()
         $stage.Server, $server | Get-C10kConnection | Select-Object -First 1 | Should -HaveCount 1
