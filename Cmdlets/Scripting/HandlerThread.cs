@@ -130,7 +130,26 @@ internal sealed class HandlerThread
     /// When it is given up, on a thread that may be held up for as long as it is: a shell that ends waits for what runs in each runspace that is
     /// open, and so would wait for this one.
     /// </summary>
-    internal void CloseRunspace() => _runspace?.Dispose();
+    internal void CloseRunspace()
+    {
+        lock (_settling)
+        {
+            _stops++;
+        }
+
+        try
+        {
+            _runspace?.Dispose();
+        }
+        finally
+        {
+            lock (_settling)
+            {
+                _stops--;
+                Monitor.PulseAll(_settling);
+            }
+        }
+    }
 
     /// <summary>Whether a shell that ends passes it by.</summary>
     internal bool IsRunspaceOpen => _runspace?.RunspaceStateInfo.State is RunspaceState.Opening or RunspaceState.Opened;
@@ -224,7 +243,7 @@ internal sealed class HandlerThread
         finally
         {
             _consumer?.Leave();
-            _runspace?.Dispose();
+            Close();
             t_current = null;
         }
     }
@@ -302,7 +321,26 @@ internal sealed class HandlerThread
         return pipeline;
     }
 
-    /// <summary>Its end, once nobody is stopping it any more: a stop does not take it well when that comes meanwhile.</summary>
+    /// <summary>
+    /// The end of the runspace, unless somebody else is just closing it: what <c>Dispose</c> takes away, a close that is under way on another
+    /// thread still needs, and would come to nothing without it.
+    /// </summary>
+    private void Close()
+    {
+        _runspace?.Close();
+        if (!IsBeingClosed)
+        {
+            _runspace?.Dispose();
+        }
+    }
+
+    /// <summary>By somebody else: waits for the end of what runs there, which the caller is, or has just been.</summary>
+    private bool IsBeingClosed => _runspace?.RunspaceStateInfo.State == RunspaceState.Closing;
+
+    /// <summary>
+    /// Its end, once nobody is stopping it any more: a stop does not take it well when that comes meanwhile. Who closes the runspace stops it,
+    /// too, and is not to be waited for; then it is left to the collector.
+    /// </summary>
     private void Retire(PowerShell pipeline)
     {
         lock (_settling)
@@ -314,7 +352,10 @@ internal sealed class HandlerThread
             }
         }
 
-        pipeline.Dispose();
+        if (!IsBeingClosed)
+        {
+            pipeline.Dispose();
+        }
     }
 
     private bool IsInterrupted => (Volatile.Read(ref _phase) & PhaseMask) == Interrupted;

@@ -140,7 +140,7 @@ public class ObserverTests
                 (ServerState.Draining, ServerState.Stopped),
             ],
             seen);
-        Assert.Equal(0, ProcessLedger.EngineThreads());
+        Eventually.Equal(0, ProcessLedger.EngineThreads);
     }
 
     [Fact]
@@ -275,7 +275,7 @@ public class ObserverTests
         var watch = Stopwatch.StartNew();
         fixture.Server.Stop();
         Assert.InRange(watch.ElapsedMilliseconds, 0, 1500);
-        Assert.Equal(1, ProcessLedger.EngineThreads());
+        Eventually.Equal(1, ProcessLedger.EngineThreads);
         blocked.Set();
         Eventually.Equal(0, ProcessLedger.EngineThreads);
         Assert.Equal(Observer.DefaultCapacity + 2, Volatile.Read(ref told));
