@@ -10,6 +10,7 @@ internal sealed class ChurnLoad : LoadLoop
     private readonly Queue<LoadConnection> _free;
     private Pace _pace;
     private long _begun;
+    private long _end;
     private long _pausedUntil;
 
     internal ChurnLoad(LoadOptions options)
@@ -24,17 +25,18 @@ internal sealed class ChurnLoad : LoadLoop
     protected override void Load()
     {
         Begun = SendingBegun = Now;
-        long end = Options.Duration > TimeSpan.Zero ? Now + ToNanoseconds(Options.Duration) : Never;
+        _end = Options.Duration > TimeSpan.Zero ? Now + ToNanoseconds(Options.Duration) : Never;
         _pace = new Pace(Options.Rate, Now);
-        Enter(LoadPhase.Sending, end);
-        while (!IsStopped && Now < end && _begun < _limit)
+        Enter(LoadPhase.Sending, _end);
+        while (!IsStopped && Now < _end && _begun < _limit)
         {
-            Turn(Math.Min(end, ConnectDue()));
+            Turn(Math.Min(_end, ConnectDue()));
             ThrowIfHopeless(Connections.Length);
         }
 
         SendingEnded = Now;
-        Unsent = IsOpenLoop ? Math.Min(_limit, _pace.DueBy(Math.Min(Now, end - 1))) - _begun : 0;
+        Unsent = IsOpenLoop ? Math.Min(_limit, _pace.DueBy(Math.Min(Now, _end - 1))) - _begun : 0;
+        _end = 0;
         long last = Now + ToNanoseconds(Options.ConnectTimeout) + (2 * ToNanoseconds(Options.Timeout));
         Enter(LoadPhase.Finishing, last);
         while (!IsStopped && OpenCount + PendingCount > 0 && Now < last)
@@ -59,6 +61,9 @@ internal sealed class ChurnLoad : LoadLoop
     {
         Release(connection, Target.ResetsWhenDone);
         _free.Enqueue(connection);
+
+        // At once, and not with others when the turn is over: so many are under way all the time, and the server gets no bursts.
+        _ = ConnectDue();
     }
 
     protected override void OnLost(LoadConnection connection)
@@ -71,7 +76,7 @@ internal sealed class ChurnLoad : LoadLoop
     private long ConnectDue()
     {
         long due = IsOpenLoop ? Math.Min(_limit, _pace.DueBy(Now)) : _limit;
-        while (_begun < due && Now >= _pausedUntil && PendingCount < MaxPending && !IsStopped && _free.TryPeek(out LoadConnection? connection))
+        while (_begun < due && Now < _end && Now >= _pausedUntil && PendingCount < MaxPending && !IsStopped && _free.TryPeek(out LoadConnection? connection))
         {
             ReadClock();
             if (connection.Begun == 0)
