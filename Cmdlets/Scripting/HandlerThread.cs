@@ -334,7 +334,7 @@ internal sealed class HandlerThread
         }
     }
 
-    /// <summary>By somebody else: waits for the end of what runs there, which the caller is, or has just been.</summary>
+    /// <summary>Somebody else closes the runspace at present, and waits for the end of the pipelines in it.</summary>
     private bool IsBeingClosed => _runspace?.RunspaceStateInfo.State == RunspaceState.Closing;
 
     /// <summary>

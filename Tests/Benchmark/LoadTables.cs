@@ -109,8 +109,6 @@ internal static class LoadTables
         {
             (string, string) mix = (Case.Mix, Contestant.ModuleName);
             (string, string) alone = (Case.Hundred, Contestant.ModuleName);
-            yield return new Target("Rate among 10,000 idle connections, to that without them", 0.95, 1, AtLeast: true)
-                .Row(rounds.Ratio(mix, alone, static m => m.Rate));
             yield return new Target("CPU for a request among 10,000 idle connections, to that without them", 1.05, 1)
                 .Row(rounds.Ratio(mix, alone, static m => m.Cpu));
         }
