@@ -23,11 +23,11 @@ internal sealed class ChildProcess : IDisposable
     internal ChildProcess(IReadOnlyList<string> commandLine)
     {
         // What it inherits of this thread are the processors that it may run on.
-        _process = Process.Start(new ProcessStartInfo(commandLine[0], commandLine.Skip(1))
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-        })!;
+        var start = new ProcessStartInfo(commandLine[0], commandLine.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true };
+
+        // A pwsh that reports to its makers does so at times of its own, and allocates meanwhile; nor is a test to send anything anywhere.
+        start.Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
+        _process = Process.Start(start)!;
         Running[this] = true;
     }
 

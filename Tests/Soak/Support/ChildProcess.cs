@@ -25,6 +25,9 @@ internal sealed class ChildProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+
+        // A pwsh that reports to its makers opens sockets of its own; nor is a test to send anything anywhere.
+        start.Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += (_, line) => Add(line.Data);
         _process.ErrorDataReceived += (_, line) =>
