@@ -139,7 +139,7 @@ internal sealed class HandlerThread
 
         try
         {
-            _runspace?.Dispose();
+            Close();
         }
         finally
         {
