@@ -15,7 +15,7 @@ BeforeAll {
     Import-Module "$PSScriptRoot/Documents/Readme.psm1"
     Import-Module "$PSScriptRoot/Documents/Reader.psm1"
     Import-Module "$PSScriptRoot/Documents/Topic.psm1"
-    $find = { param($name) "$env:PATH".Split(':').ForEach({ "$_/$name" }).Where({ [System.IO.File]::Exists($_) }, 'First')[0] }
+    $find = { param($name) @(foreach ($folder in "$env:PATH".Split(':')) { if ([System.IO.File]::Exists("$folder/$name")) { "$folder/$name" } })[0] }
 
     # What the reader has at hand: visitors to talk with, and patience.
     $hands = "Import-Module '$PSScriptRoot/Clients/TestClient.psm1', '$PSScriptRoot/Clients/Talk.psm1'"
@@ -226,7 +226,7 @@ function Invoke-MyClient([int] `$Port, [string] `$Say) {
 
     It '<Title>' -ForEach $Blocks {
         $where = "$Topic, line $Line"
-        $key = Find-Way $known $Text $where
+        $key = Find-Way -From $known -Text $Text -Where $where
         $null = $used.Add($key)
         $way = $known[$key]
         foreach ($need in $way.Needs) {
@@ -251,14 +251,14 @@ function Invoke-MyClient([int] `$Port, [string] `$Say) {
             (Invoke-Terminal $reader ($way.Command ? $way.Command : $Text)) -join "`n" | Should -Match $way.Says -Because $where
         } elseif ($way.File) {
             [System.IO.File]::WriteAllText("$($reader.Clone)/$($way.File)", $Text + $way.Rest)
-            Confirm-Truth $reader $way.Check $where
+            Confirm-Truth -Reader $reader -Check $way.Check -Because $where
         } elseif ($way.Rows) {
             $tried = foreach ($row in Read-TopicRow $Text) {
-                $rowKey = Find-Way $way.Rows $row.Text "$where, $($row.Label)"
+                $rowKey = Find-Way -From $way.Rows -Text $row.Text -Where "$where, $($row.Label)"
                 $given = $row.Text.StartsWith('-')
                 if (-not $given) { $null = Invoke-Prompt $reader $way.Setup }
                 $null = Step-Block $reader ($given ? $way.Prefix + $row.Text : $row.Text)
-                Confirm-Truth $reader $way.Rows[$rowKey] "$where, $($row.Label)"
+                Confirm-Truth -Reader $reader -Check $way.Rows[$rowKey] -Because "$where, $($row.Label)"
                 $null = Invoke-Prompt $reader 'Close-Talk; Get-C10kServer | Stop-C10kServer'
                 $rowKey
             }
@@ -277,7 +277,7 @@ function Invoke-MyClient([int] `$Port, [string] `$Say) {
                 Step-Block $reader (Resolve-Port $reader ($fragment ? $statement : $way.Prefix + $statement))
             }
 
-            if ($way.Shown) { $came | Should -BeExactly $way.Shown -Because $where } else { Confirm-Truth $reader $way.Check $where }
+            if ($way.Shown) { $came | Should -BeExactly $way.Shown -Because $where } else { Confirm-Truth -Reader $reader -Check $way.Check -Because $where }
         }
     }
 

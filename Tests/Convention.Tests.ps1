@@ -1,6 +1,8 @@
 # The rules that hold for every cmdlet, each tried on servers that run. Which cmdlets, parameters and outputs there are is read from
 # the metadata: a new one is tried with the others, or fails here until it is said how it can be called. Where a rule is waived for
 # one, the reason stands beside it. The rules that need no server are in Module.Tests.ps1.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)

@@ -1,5 +1,7 @@
 # Types what README.md shows, section by section, as a reader would: each command is taken from there, runs without an error, and writes
 # what is shown behind it. Ports are free ones in the place of those that are written down.
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
+param()
 
 BeforeDiscovery {
     Import-Module "$PSScriptRoot/Documents/Readme.psm1"
@@ -16,7 +18,7 @@ BeforeAll {
     Import-Module "$PSScriptRoot/Documents/Readme.psm1"
     Import-Module "$PSScriptRoot/Documents/Reader.psm1"
     $folders = "$env:PATH".Split(':') + '/usr/sbin', '/sbin'
-    $find = { param($name) $folders.ForEach({ "$_/$name" }).Where({ [System.IO.File]::Exists($_) }, 'First')[0] }
+    $find = { param($name) @(foreach ($folder in $folders) { if ([System.IO.File]::Exists("$folder/$name")) { "$folder/$name" } })[0] }
 
     # Commands that are not run here, each with what runs them.
     $elsewhere = @{

@@ -11,9 +11,9 @@ function Get-Shell {
     [OutputType([string[]])]
     param()
 
-    $path = [Environment]::ProcessPath
-    $path
-    if ([System.IO.Path]::GetFileName($path) -eq 'dotnet') { 'exec', "$PSHOME/pwsh.dll" }
+    [string[]] $words = [Environment]::ProcessPath
+    if ([System.IO.Path]::GetFileName($words[0]) -eq 'dotnet') { $words += 'exec', "$PSHOME/pwsh.dll" }
+    $words
 }
 
 function Write-Program {
@@ -245,16 +245,17 @@ function Resolve-Port {
     [OutputType([string])]
     param([hashtable] $Reader, [string] $Text)
 
+    $ports = $Reader.Ports
     [regex]::Replace($Text, '\b700[7-9]\b', {
             param($match)
-            if (-not $Reader.Ports[$match.Value]) {
+            if (-not $ports[$match.Value]) {
                 $listener = [System.Net.Sockets.TcpListener]::new([System.Net.IPAddress]::Loopback, 0)
                 $listener.Start()
-                $Reader.Ports[$match.Value] = $listener.LocalEndpoint.Port
+                $ports[$match.Value] = $listener.LocalEndpoint.Port
                 $listener.Stop()
             }
 
-            "$($Reader.Ports[$match.Value])"
+            "$($ports[$match.Value])"
         })
 }
 

@@ -70,7 +70,7 @@ function Read-Readme {
         The sections of a text in Markdown, each with its Title and its Steps.
     #>
     [CmdletBinding()]
-    [OutputType([hashtable])]
+    [OutputType([System.Collections.Generic.List[hashtable]])]
     param([Parameter(Mandatory)] [string] $Path)
 
     $lines = [System.IO.File]::ReadAllLines($Path)
