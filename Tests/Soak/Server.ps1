@@ -58,7 +58,13 @@ Write-Line "ready port=$($server.Port) descriptors=$descriptors threads=$threads
 
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     switch ($line) {
-        'stats' { Write-Count 'stats' $server }
+        'stats' {
+            # Between the accept that takes the last descriptor and the next one, which fails and lets the spare ones go, a file cannot be opened.
+            for ($try = 1; ; $try++) {
+                try { Write-Count 'stats' $server; break } catch { if ($try -eq 20) { throw } }
+                [Threading.Thread]::Sleep(20)
+            }
+        }
         'collect' {
             # Aggressive: what the collector keeps for the next allocation goes back to the kernel, too.
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
