@@ -128,7 +128,7 @@ internal sealed class HandlerThread
 
     /// <summary>
     /// When it is given up, on a thread that may be held up for as long as it is: a shell that ends waits for what runs in each runspace that is
-    /// open, and so would wait for this one.
+    /// open, and so would wait for this one. It counts as a stop: closing stops the pipeline, which may come back just then.
     /// </summary>
     internal void CloseRunspace()
     {
@@ -143,11 +143,7 @@ internal sealed class HandlerThread
         }
         finally
         {
-            lock (_settling)
-            {
-                _stops--;
-                Monitor.PulseAll(_settling);
-            }
+            EndStop();
         }
     }
 
@@ -461,11 +457,17 @@ internal sealed class HandlerThread
         }
         finally
         {
-            lock (_settling)
-            {
-                _stops--;
-                Monitor.PulseAll(_settling);
-            }
+            EndStop();
+        }
+    }
+
+    /// <summary>What <see cref="Retire"/> waits for.</summary>
+    private void EndStop()
+    {
+        lock (_settling)
+        {
+            _stops--;
+            Monitor.PulseAll(_settling);
         }
     }
 
