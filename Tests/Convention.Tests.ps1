@@ -69,7 +69,7 @@ BeforeAll {
                 { $name -eq 'Worker' } { 1 - $Stage.Connection.Worker; break }
                 { $name -eq 'State' } { [enum]::GetNames($type); break }
                 { $_ -eq [int] } { 3; break }
-                { $_ -eq [timespan] } { '7s'; break }
+                { $_ -eq [C10kServer.Duration] } { '7s'; break }
                 { $_.IsEnum } { [enum]::GetNames($type)[0]; break }
                 { $_ -eq [object] } { 'data'; break }
                 default { throw "This test does not know what to give for -$name of $Command." }

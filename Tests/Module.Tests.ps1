@@ -347,7 +347,7 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
 
     It 'has a timeout where it waits' {
         if ($command.Verb -in 'Wait', 'Test', 'Watch' -or $command.Parameters.ContainsKey('Drain')) {
-            $command.Parameters['Timeout'].ParameterType | Should -Be ([timespan])
+            $command.Parameters['Timeout'].ParameterType | Should -Be ([C10kServer.Duration])
         }
     }
 
@@ -440,10 +440,10 @@ Describe 'Parameter <Command> -<Parameter>' -ForEach $parameters {
         }
     }
 
-    It 'reads durations as people write them' {
-        if ($element -eq [timespan]) {
-            @($metadata.Attributes.Where({ $_ -is [C10kServer.Parameters.DurationAttribute] })).Count | Should -Be 1
-        }
+    It 'is of the type Duration where it is a duration' {
+        # A TimeSpan reads a number as ticks; an attribute that mended it would be lost in mocks and proxies.
+        $element | Should -Not -Be ([timespan])
+        if ($Parameter -cmatch '(Timeout|Interval|Duration|KeepAlive|MinimumAge|MinimumIdle)$') { $type | Should -Be ([C10kServer.Duration]) }
     }
 
     It 'takes wildcards where it is the name of what there is' {

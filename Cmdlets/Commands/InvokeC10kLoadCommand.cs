@@ -50,8 +50,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
 
     /// <summary>How long requests are sent, or connections held.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Duration { get; set; }
+    public Duration Duration { get; set; }
 
     /// <summary>The requests in all; for Churn the connections in all.</summary>
     [Parameter]
@@ -72,13 +71,11 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
 
     /// <summary>How long a connection may take to be made.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan ConnectTimeout { get; set; }
+    public Duration ConnectTimeout { get; set; }
 
     /// <summary>How long an answer may be awaited.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Timeout { get; set; }
+    public Duration Timeout { get; set; }
 
     /// <summary>Loads each target in turn.</summary>
     protected override void ProcessRecord()

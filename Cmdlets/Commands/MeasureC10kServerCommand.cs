@@ -45,8 +45,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
 
     /// <summary>How long an interval is.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Interval { get; set; } = TimeSpan.FromSeconds(1);
+    public Duration Interval { get; set; } = new(TimeSpan.FromSeconds(1));
 
     /// <summary>The number of intervals.</summary>
     [Parameter(ParameterSetName = NameAndCount)]
@@ -68,7 +67,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
         if (Interval < ShortestInterval)
         {
             ThrowTerminatingError(new ErrorRecord(
-                new ArgumentException($"-Interval is {Interval.TotalMilliseconds:0.###} ms, and has to be 10 ms at least."),
+                new ArgumentException($"-Interval is {Interval}, and has to be 10ms at least."),
                 "InvalidArgument", ErrorCategory.InvalidArgument, Interval));
         }
     }
@@ -92,7 +91,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
         List<(Server Server, CounterReading Reading)> before = [.. _servers.Select(server => (server, CounterReading.Of(server)))];
         for (long tick = 1; before.Count > 0 && (Continuous || tick <= Count); tick++)
         {
-            WaitUntil(begun, Interval.Ticks * tick);
+            WaitUntil(begun, Interval.TimeSpan.Ticks * tick);
 
             // All are read before one is written: what the pipeline does with a row must not be in the next one's interval.
             List<(Server Server, CounterReading Reading)> after = [.. before.Select(each => (each.Server, CounterReading.Of(each.Server)))];

@@ -1,5 +1,4 @@
 using System.Management.Automation;
-using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
@@ -15,8 +14,7 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
 
     /// <summary>How long they may take, from when the last server has begun to drain.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
+    public Duration Timeout { get; set; } = new(TimeSpan.FromSeconds(30));
 
     /// <inheritdoc/>
     protected override void BeginProcessing()

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Management.Automation;
-using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
@@ -35,23 +34,19 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
 
     /// <summary>How long a connection may be idle.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan IdleTimeout { get; set; }
+    public Duration IdleTimeout { get; set; }
 
     /// <summary>How long a connection's first message may take.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan HandshakeTimeout { get; set; }
+    public Duration HandshakeTimeout { get; set; }
 
     /// <summary>How long the peer's end is awaited after this side has closed.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan LingerTimeout { get; set; }
+    public Duration LingerTimeout { get; set; }
 
     /// <summary>How long a peer may take no output.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan WriteTimeout { get; set; }
+    public Duration WriteTimeout { get; set; }
 
     /// <summary>The bytes of queued output above which a connection is not read.</summary>
     [Parameter]

@@ -77,8 +77,7 @@ public sealed partial class StartC10kServerCommand
 
     /// <summary>How long a message that has begun may take to be complete.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
-    [Duration]
-    public TimeSpan MessageTimeout { get; set; }
+    public Duration MessageTimeout { get; set; }
 
     /// <summary>The number of handler threads, each with a runspace of its own.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
@@ -87,8 +86,7 @@ public sealed partial class StartC10kServerCommand
 
     /// <summary>How long the handler may take with a message.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
-    [Duration]
-    public TimeSpan HandlerTimeout { get; set; } = DefaultHandlerTimeout;
+    public Duration HandlerTimeout { get; set; } = new(DefaultHandlerTimeout);
 
     /// <summary>Modules for the handler's runspaces, by name or path.</summary>
     [Parameter(ParameterSetName = ScriptSet)]

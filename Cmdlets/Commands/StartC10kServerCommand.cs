@@ -76,33 +76,27 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
 
     /// <summary>How long a connection may be idle.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan IdleTimeout { get; set; }
+    public Duration IdleTimeout { get; set; }
 
     /// <summary>How long a connection's first message may take.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan HandshakeTimeout { get; set; }
+    public Duration HandshakeTimeout { get; set; }
 
     /// <summary>How long the peer's end is awaited after this side has closed.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan LingerTimeout { get; set; }
+    public Duration LingerTimeout { get; set; }
 
     /// <summary>How long a peer may take no output.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan WriteTimeout { get; set; }
+    public Duration WriteTimeout { get; set; }
 
     /// <summary>How long a peer may be silent until it is probed.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan KeepAlive { get; set; }
+    public Duration KeepAlive { get; set; }
 
     /// <summary>How long sent data may stay unacknowledged.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan UserTimeout { get; set; }
+    public Duration UserTimeout { get; set; }
 
     /// <summary>The bytes of queued output above which a connection is not read.</summary>
     [Parameter]

@@ -1,5 +1,4 @@
 using System.Management.Automation;
-using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
@@ -10,8 +9,7 @@ public sealed class TestC10kServerCommand : ServerInputCmdlet
 {
     /// <summary>How long a server may take.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(5);
+    public Duration Timeout { get; set; } = new(TimeSpan.FromSeconds(5));
 
     /// <summary>Writes whether a server takes a connection.</summary>
     /// <param name="server">The target.</param>

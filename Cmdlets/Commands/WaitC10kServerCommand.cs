@@ -61,8 +61,7 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
 
     /// <summary>How long to wait, for all servers together.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(60);
+    public Duration Timeout { get; set; } = new(TimeSpan.FromSeconds(60));
 
     // Who waits for 100 connections is served by 101, which may be there before anybody looks. Every number is 0 or more, so that
     // 0 can only mean that all have gone.

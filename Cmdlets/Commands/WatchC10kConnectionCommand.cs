@@ -39,8 +39,7 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
 
     /// <summary>The time after which it ends.</summary>
     [Parameter]
-    [Duration]
-    public TimeSpan Timeout { get; set; }
+    public Duration Timeout { get; set; }
 
     // Without servers those count too that are started meanwhile; one that none has matched is no server to wait for.
     private bool WatchesAll => !IsGiven(nameof(Server)) && !MyInvocation.ExpectingInput;

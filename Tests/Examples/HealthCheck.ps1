@@ -13,13 +13,13 @@
 [OutputType('C10kServer.Server')]
 param(
     [Parameter(Mandatory)] [string] $Path, [string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0,
-    [C10kServer.Parameters.Duration()] [timespan] $Interval = '200ms', [C10kServer.Parameters.Duration()] [timespan] $Duration = '365d'
+    [C10kServer.Duration] $Interval = '200ms', [C10kServer.Duration] $Duration = '365d'
 )
 
 $file = $PSCmdlet.GetUnresolvedProviderPathFromPSPath($Path)
 $clock, $server, $up = [System.Diagnostics.Stopwatch]::StartNew(), $null, $false
 try {
-    for (; $clock.Elapsed -lt $Duration -and $up -eq ($server.State -eq 'Running'); [System.Threading.Thread]::Sleep($Interval)) {
+    for (; $clock.Elapsed -lt $Duration -and $up -eq ($server.State -eq 'Running'); [System.Threading.Thread]::Sleep($Interval.TimeSpan)) {
         if ([System.IO.File]::Exists($file) -eq $up) { continue }
         $changed = if ($up) { $server | Stop-C10kServer -PassThru } elseif ($server) { $server | Restart-C10kServer -PassThru }
         else { Start-C10kServer -Address $Address -Port $Port -ScriptBlock {} -OnConnect { 'UP'; $Connection.Close() } }

@@ -9,7 +9,7 @@
 [CmdletBinding()]
 [OutputType('C10kServer.Server')]
 param([Parameter(Mandatory)] [securestring] $Password, [string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0,
-    [ValidateRange(1, 1000)] [int] $Limit = 3, [C10kServer.Parameters.Duration()] [timespan] $LockTime = '5m')
+    [ValidateRange(1, 1000)] [int] $Limit = 3, [C10kServer.Duration] $LockTime = '5m')
 
 $plain = [System.Net.NetworkCredential]::new('', $Password).Password
 $digest = [System.Security.Cryptography.SHA256]::HashData([System.Text.Encoding]::UTF8.GetBytes($plain))

@@ -7,7 +7,7 @@
     ./SyslogSink.ps1 -Port 6514 -Timeout 1h | Where-Object Severity -LE Critical
 #>
 [CmdletBinding()] param([string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0,
-    [long] $Count = [long]::MaxValue, [C10kServer.Parameters.Duration()] [timespan] $Timeout = '1d')
+    [long] $Count = [long]::MaxValue, [C10kServer.Duration] $Timeout = '1d')
 enum Severity { Emergency; Alert; Critical; Error; Warning; Notice; Informational; Debug }
 $facility = -split 'kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock' + (0..7).ForEach{ "local$_" }
 $queue, $item = [System.Collections.Concurrent.BlockingCollection[object]]::new(10000), $null

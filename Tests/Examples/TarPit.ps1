@@ -7,7 +7,7 @@
     ./TarPit.ps1 -Port 2222 -Duration 1d | Where-Object Held -GT 0:10
 #>
 [CmdletBinding()] param([string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0, [int] $MaxConnection = 4096,
-    [C10kServer.Parameters.Duration()] [timespan] $Interval = '10s', [C10kServer.Parameters.Duration()] [timespan] $Duration = '1h')
+    [C10kServer.Duration] $Interval = '10s', [C10kServer.Duration] $Duration = '1h')
 $held = [System.Collections.Concurrent.ConcurrentDictionary[long, object]]::new()
 $gone, $visit = [System.Collections.Concurrent.BlockingCollection[object]]::new(), $null
 $server = Start-C10kServer -Name TarPit -Address $Address -Port $Port -MaxConnection $MaxConnection -ScriptBlock {} -OnConnect {
