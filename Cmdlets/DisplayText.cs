@@ -1,13 +1,24 @@
 using System.ComponentModel;
 using System.Globalization;
+using System.Management.Automation;
 
 namespace C10kServer;
 
-/// <summary>How the tables write numbers. Not for use in scripts: the objects hold the plain values.</summary>
+/// <summary>How the views write numbers, and text that a peer may have written. Not for use in scripts: the objects hold the plain values.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public static class DisplayText
 {
     private const string Units = "KMGTPE";
+
+    /// <summary>A value as text on one line, in which nothing steers a terminal or is invisible (pitfall 56).</summary>
+    /// <param name="value">The value: a string, or another object, which is asked for its text.</param>
+    /// <returns>The escaped text; none for no value.</returns>
+    public static string? Text(object? value) => value is null ? null : Engine.SafeText.Escape(TextOf(value));
+
+    /// <summary>A value as text that keeps its lines, each of them escaped like <see cref="Text"/>.</summary>
+    /// <param name="value">The value.</param>
+    /// <returns>The escaped text; none for no value.</returns>
+    public static string? Lines(object? value) => value is null ? null : Engine.SafeText.EscapeLines(TextOf(value));
 
     /// <summary>A size in at most five characters, in powers of 1024.</summary>
     /// <param name="bytes">The number of bytes.</param>
@@ -67,4 +78,7 @@ public static class DisplayText
         string format = number < 9.995 ? "0.00" : number < 99.95 ? "0.0" : "0";
         return $"{number.ToString(format, CultureInfo.InvariantCulture)} {unit}";
     }
+
+    // The shell's own text of an object: the elements of an array, say.
+    private static string TextOf(object value) => value as string ?? PSObject.AsPSObject(value).ToString();
 }

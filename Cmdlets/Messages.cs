@@ -43,7 +43,7 @@ internal static class Messages
         "Get-C10kConnection -Closed lists those that are kept.";
 
     internal static string ServerNameUnknown(string name) =>
-        $"There is no server called '{name}'. Get-C10kServer lists those that there are.";
+        $"There is no server called '{DisplayText.Text(name)}'. Get-C10kServer lists those that there are.";
 
     internal static string ServerIdUnknown(long id) =>
         $"There is no server with Id {id}. Get-C10kServer lists those that there are.";

@@ -10,7 +10,7 @@ internal static class ServerMetrics
         text.Gauge(
             "c10k_server_info", "What a server is and where it listens; always 1.", servers,
             server => PrometheusText.Labels(
-                ("server", server.Name), ("protocol", server.Protocol), ("address", $"{server.EndPoint}"), ("version", Version)),
+                ("server", server.Name), ("protocol", server.Protocol), ("address", AddressOf(server)), ("version", Version)),
             _ => 1);
         text.Gauge(
             "c10k_server_running", "Whether a server takes connections: 1, or 0 when it is suspended, draining, stopped or failed.",
@@ -59,6 +59,9 @@ internal static class ServerMetrics
     }
 
     private static string Version => typeof(ServerMetrics).Assembly.GetName().Version?.ToString(3) ?? "";
+
+    // A label is data: it has its own escapes, and holds a path as it is.
+    private static string AddressOf(Server server) => server.EndPoint is Engine.UnixEndPoint unix ? $"unix:{unix.Path}" : $"{server.EndPoint}";
 
     private static string Of(Server server) => PrometheusText.Labels(("server", server.Name));
 

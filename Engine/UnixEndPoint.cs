@@ -2,14 +2,15 @@ using System.Net;
 
 namespace C10kServer.Engine;
 
-/// <summary>The path of a Unix domain socket. Clients of such a socket have none, as they need not bind.</summary>
+/// <summary>The path of a Unix domain socket. A client of such a socket has none, because a client need not bind.</summary>
 public sealed class UnixEndPoint(string path) : EndPoint, IEquatable<UnixEndPoint>
 {
     /// <summary>Empty for a client.</summary>
     public string Path { get; } = path;
 
-    /// <inheritdoc/>
-    public override string ToString() => $"unix:{Path}";
+    /// <summary>The path for people: escaped, because a file's name may hold any character. <see cref="Path"/> has it as it is.</summary>
+    /// <returns>For instance "unix:/run/web.sock".</returns>
+    public override string ToString() => $"unix:{SafeText.Escape(Path)}";
 
     /// <inheritdoc/>
     public bool Equals(UnixEndPoint? other) => other is not null && other.Path == Path;

@@ -74,7 +74,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         catch (WildcardPatternException e)
         {
             WriteError(new ErrorRecord(
-                new ArgumentException($"'{name}' is no pattern that can be read: a [ without its ], say. Names have no such characters in them.", e),
+                new ArgumentException($"'{DisplayText.Text(name)}' is no pattern that can be read: a [ without its ], say. Names have no such characters in them.", e),
                 "InvalidPattern", ErrorCategory.InvalidArgument, name));
             return [];
         }

@@ -2,7 +2,10 @@ using System.Management.Automation;
 
 namespace C10kServer.Commands;
 
-/// <summary>The engine's exceptions as the shell's errors. Their Ids are the module's promise.</summary>
+/// <summary>
+/// The engine's exceptions as the shell's errors. Their Ids are the module's promise. Their messages are escaped, because a path in them may
+/// hold any character.
+/// </summary>
 internal static class EngineErrors
 {
     internal static ErrorRecord For(Engine.ServerStartException e, object? target)
@@ -16,12 +19,12 @@ internal static class EngineErrors
             Engine.StartFailure.LogPathNotWritable => ("LogPathNotWritable", ClassifyLog(e.Errno)),
             _ => ("StartFailed", ErrorCategory.OpenError),
         };
-        return new ErrorRecord(new ServerStartException(e.Message, e.Errno), id, category, target);
+        return new ErrorRecord(new ServerStartException(DisplayText.Text(e.Message)!, e.Errno), id, category, target);
     }
 
     /// <summary>For an option that the engine refuses.</summary>
     internal static ErrorRecord For(ArgumentException e, object? target) =>
-        new(new ArgumentException(Describe(e)), "InvalidArgument", ErrorCategory.InvalidArgument, target);
+        new(new ArgumentException(DisplayText.Text(Describe(e))), "InvalidArgument", ErrorCategory.InvalidArgument, target);
 
     private static ErrorCategory ClassifyLog(int errno)
     {

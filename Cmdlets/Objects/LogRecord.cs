@@ -45,7 +45,7 @@ public sealed class LogRecord
     /// <summary>The exception with its stack trace, where there was one.</summary>
     public string? Exception { get; }
 
-    /// <summary>The record in short.</summary>
+    /// <summary>The record in short, with its message escaped.</summary>
     /// <returns>For instance "Warning: web: the backlog of 8192 is cut to 4096 by net.core.somaxconn.".</returns>
-    public override string ToString() => $"{Level}: {Message}";
+    public override string ToString() => $"{Level}: {DisplayText.Text(Message)}";
 }

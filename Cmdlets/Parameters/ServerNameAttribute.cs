@@ -14,11 +14,11 @@ public sealed class ServerNameAttribute : ValidateArgumentsAttribute
     protected override void Validate(object arguments, EngineIntrinsics engineIntrinsics)
     {
         string? name = arguments as string;
-        if (string.IsNullOrWhiteSpace(name) || name.Length > Longest || name.Any(char.IsControl)
+        if (string.IsNullOrWhiteSpace(name) || name.Length > Longest || !Engine.SafeText.IsPlain(name)
             || name.AsSpan().IndexOfAny("*?[]`") >= 0)
         {
             throw new ValidationMetadataException(
-                $"A server's name has 1 to {Longest} characters, and none of the wildcards * ? [ ] and `. " +
+                $"A server's name has 1 to {Longest} characters, and none of the wildcards * ? [ ] and `, no control character and no invisible one. " +
                 "Without -Name it is called C10k1, C10k2, …");
         }
     }

@@ -68,6 +68,7 @@ public class EventLogTests
     [InlineData("tab\tbell\aescape\u001b[2Jdelete\x7f", @"tab\tbell\u0007escape\u001b[2Jdelete\u007f")]
     [InlineData("next\u0085line separator\u2028paragraph\u2029", @"next\u0085line separator\u2028paragraph\u2029")]
     [InlineData("right to left \u202e override", @"right to left \u202e override")]
+    [InlineData("tags \U000e0041 outside the first plane", @"tags \U000e0041 outside the first plane")]
     [InlineData(@"a back\slash and its n: \n", @"a back\\slash and its n: \\n")]
     [InlineData("lone \ud800 surrogate, Grüße, 你好, 👋", "Grüße, 你好, 👋")]
     public void No_text_of_a_peer_forges_a_line(string text, string shown)
