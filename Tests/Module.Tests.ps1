@@ -36,7 +36,8 @@ $public = [C10kServer.Server].Assembly.GetExportedTypes().Where({ $_.Namespace -
 $outputs = foreach ($type in $public) {
     $isForTheShell = [System.Management.Automation.IModuleAssemblyInitializer].IsAssignableFrom($type)
     $isError = $type.IsSubclassOf([System.Exception])
-    if ($type.IsClass -and -not $type.IsAbstract -and -not $isForTheShell -and -not $isError) { @{ Name = $type.Name } }
+    $isArgument = $type.IsDefined([System.ComponentModel.TypeConverterAttribute], $false)
+    if ($type.IsClass -and -not $type.IsAbstract -and -not ($isForTheShell -or $isError -or $isArgument)) { @{ Name = $type.Name } }
 }
 
 $enums = foreach ($type in $public.Where({ $_.IsEnum })) {

@@ -23,11 +23,11 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     [ValidateRange(1, 65535)]
     public int Port { get; set; }
 
-    /// <summary>The address to connect to.</summary>
+    /// <summary>The address that the server listens on; any address of this machine for one that listens on all.</summary>
     [Parameter(ParameterSetName = ByPort)]
-    [Address(OnlyOne = true)]
+    [ValidateNotNull]
     [ArgumentCompleter(typeof(ListenAddressCompleter))]
-    public IPAddress Address { get; set; } = IPAddress.Loopback;
+    public ListenAddress Address { get; set; } = new(IPAddress.Loopback);
 
     /// <summary>The path of a Unix domain socket to connect to.</summary>
     [Parameter(Mandatory = true, ParameterSetName = ByPath)]
@@ -84,7 +84,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         {
             EndPoint target = ParameterSetName == ByPath
                 ? new Engine.UnixEndPoint(Resolve(UnixPath!))
-                : new IPEndPoint(Reachable(Address), Port);
+                : new IPEndPoint(Reachable(Address.IPAddress), Port);
             Load(target, IsOwn(target));
             return;
         }

@@ -21,10 +21,9 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
 
     /// <summary>The addresses to listen on.</summary>
     [Parameter]
-    [Address]
     [ValidateNotNullOrEmpty]
     [ArgumentCompleter(typeof(ListenAddressCompleter))]
-    public IPAddress[]? Address { get; set; }
+    public ListenAddress[]? Address { get; set; }
 
     /// <summary>The path of a Unix domain socket to listen on; without addresses it is the only place.</summary>
     [Parameter]
@@ -209,8 +208,11 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Where nobody says where, it is loopback.</summary>
-    private IPAddress[] Addresses() => Address ?? (UnixPath is not null || SystemdSocket ? [] : [IPAddress.Loopback]);
+    /// <summary>The addresses to listen on. A server for which no place is given listens on loopback.</summary>
+    private IPAddress[] Addresses() =>
+        Address is not null ? [.. Address.Select(address => address.IPAddress)]
+        : UnixPath is not null || SystemdSocket ? []
+        : [IPAddress.Loopback];
 
     private IEnumerable<string> Places(string? path)
     {
