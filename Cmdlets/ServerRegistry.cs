@@ -117,14 +117,17 @@ internal static class ServerRegistry
         }
     }
 
-    /// <exception cref="WildcardPatternException">It is no pattern.</exception>
+    /// <summary>The servers whose names match, in the order of their Ids.</summary>
+    /// <exception cref="WildcardPatternException">The text cannot be read as a pattern.</exception>
     internal static Server[] Find(string pattern)
     {
-        WildcardPattern wildcard = new(pattern, WildcardOptions.IgnoreCase);
+        // The names in use are compared ordinally, and a pattern has to agree with that in every culture: the shell's matching without regard to
+        // case takes the culture's own letters (Turkish has two letters i), so both sides are folded as OrdinalIgnoreCase folds them.
+        WildcardPattern wildcard = new(pattern.ToUpperInvariant(), WildcardOptions.CultureInvariant);
 
-        // It is read at the first use, which without servers would be never.
+        // PowerShell reads the pattern at its first use, which would never come where there is no server.
         wildcard.IsMatch("");
-        return [.. List().Where(server => wildcard.IsMatch(server.Name))];
+        return [.. List().Where(server => wildcard.IsMatch(server.Name.ToUpperInvariant()))];
     }
 
     /// <summary>Stops what a runspace has started, for when it removes the module.</summary>

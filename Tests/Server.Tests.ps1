@@ -126,6 +126,34 @@ Describe 'Start-C10kServer' {
         $caught.CategoryInfo.Category | Should -Be ResourceExists
     }
 
+    It 'knows a name in any case of its letters in every culture, and by every door: <_>' -ForEach 'tr-TR', 'az', 'lt-LT', 'en-US', '' {
+        $before = [cultureinfo]::CurrentCulture
+        [cultureinfo]::CurrentCulture = [cultureinfo]::GetCultureInfo($_)
+        try {
+            $null = Start-C10kServer -Name INDIGO
+            { Start-C10kServer -Name indigo } | Should -Throw -ErrorId 'NameInUse,*'
+            foreach ($name in 'indigo', 'INDIGO', 'ind*', 'I?DIGO', '[a-i]ndigo') {
+                (Get-C10kServer -Name $name).Name | Should -Be 'INDIGO' -Because $name
+                (Get-C10kServer $name -State Running).Name | Should -Be 'INDIGO' -Because $name
+                (Get-C10kWorker -Server $name)[0].ServerName | Should -Be 'INDIGO' -Because $name
+                Test-C10kServer -Name $name | Should -BeTrue -Because $name
+            }
+
+            # Other letters are other names, in Turkish too.
+            $dotless = [char]0x131
+            Get-C10kServer "${dotless}nd${dotless}go*" | Should -BeNullOrEmpty
+            $null = Start-C10kServer -Name "${dotless}nd${dotless}go"
+            (Get-C10kServer indigo).Name | Should -Be 'INDIGO'
+            $line = 'Stop-C10kServer -Name ind'
+            $offers = [System.Management.Automation.CommandCompletion]::CompleteInput($line, $line.Length, $null).CompletionMatches
+            $offers.CompletionText | Should -Be 'INDIGO'
+            Stop-C10kServer -Name indigo
+            (Get-C10kServer).Name | Should -Be "${dotless}nd${dotless}go"
+        } finally {
+            [cultureinfo]::CurrentCulture = $before
+        }
+    }
+
     It 'refuses -<Parameter> <Value>' -ForEach @(
         @{ Parameter = 'WorkerCount'; Value = 0 }
         @{ Parameter = 'WorkerCount'; Value = 1000 }
@@ -478,6 +506,32 @@ Describe 'Get-C10kServer' {
 
     It 'is silent where a pattern matches nothing' {
         Get-C10kServer nobody* | Should -BeNullOrEmpty
+    }
+
+    It 'gets by state' {
+        Suspend-C10kServer -Name one
+        (Get-C10kServer -State Suspended).Name | Should -Be 'one'
+        (Get-C10kServer -State Running).Name | Should -Be 'two'
+        (Get-C10kServer -State Running, Suspended).Name -join ' ' | Should -Be 'one two'
+        Get-C10kServer two -State Suspended | Should -BeNullOrEmpty
+        Get-C10kServer -Id $two.Id -State Suspended | Should -BeNullOrEmpty
+        Get-C10kServer -State Faulted | Should -BeNullOrEmpty
+        { Get-C10kServer -State Sleeping } | Should -Throw '*Running*'
+        Resume-C10kServer -Name one
+    }
+
+    It 'gets by port, whichever of its addresses a server has it on' {
+        $three = Start-C10kServer -Name three -Address 127.0.0.1, 127.0.0.2 -UnixPath "$TestDrive/three"
+        $four = Start-C10kServer -Name four -UnixPath "$TestDrive/four"
+        try {
+            (Get-C10kServer -Port $one.Port).Name | Should -Be 'one'
+            (Get-C10kServer -Port $one.Port, $three.Port).Name -join ' ' | Should -Be 'one three'
+            Get-C10kServer t* -Port $one.Port | Should -BeNullOrEmpty
+            Get-C10kServer -Port 1 | Should -BeNullOrEmpty
+            { Get-C10kServer -Port 0 } | Should -Throw '*Port*'
+        } finally {
+            $three, $four | Stop-C10kServer
+        }
     }
 
     It 'says where a name is not there, and goes on with the next' {

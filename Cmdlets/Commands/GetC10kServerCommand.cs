@@ -1,4 +1,5 @@
 using System.Management.Automation;
+using System.Net;
 using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
@@ -29,6 +30,17 @@ public sealed class GetC10kServerCommand : C10kCmdlet
     [Parameter]
     public ServerScope Scope { get; set; }
 
+    /// <summary>The states wanted.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public ServerState[]? State { get; set; }
+
+    /// <summary>The ports wanted: a server is meant that listens on one of them.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    [ValidateRange(1, 65535)]
+    public int[]? Port { get; set; }
+
     /// <summary>Writes the servers.</summary>
     protected override void ProcessRecord()
     {
@@ -38,10 +50,15 @@ public sealed class GetC10kServerCommand : C10kCmdlet
             : ServerRegistry.List();
         foreach (Server server in servers.Distinct())
         {
-            if (Scope == ServerScope.Process || server.Runspace == CurrentRunspace)
+            if (IsWanted(server))
             {
                 WriteObject(server);
             }
         }
     }
+
+    private bool IsWanted(Server server) =>
+        (Scope == ServerScope.Process || server.Runspace == CurrentRunspace)
+        && (State is null || State.Contains(server.State))
+        && (Port is null || server.EndPoints.Any(endPoint => endPoint is IPEndPoint ip && Port.Contains(ip.Port)));
 }
