@@ -260,31 +260,23 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <summary>False when nobody takes connections any more: the server is at its end.</summary>
     private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
     {
-        ServerOptions options = _server.Options;
-        int open = _server.ConnectionCount + 1;
-        if (open > _server.ConnectionLimit)
+        int perAddress = _server.Options.MaxConnectionsPerAddress;
+        if (!_server.Admission.TryEnter(remote, _server.ConnectionLimit, perAddress, out int reached))
         {
-            Reject(fd, remote, _server.ConnectionLimit);
+            Reject(fd, remote, reached);
             return true;
         }
 
-        bool perAddress = options.MaxConnectionsPerAddress > 0;
-        if (perAddress && !_server.Addresses.TryTake(remote, options.MaxConnectionsPerAddress))
-        {
-            Reject(fd, remote, options.MaxConnectionsPerAddress);
-            return true;
-        }
-
-        // Counted before a worker can count its end.
+        // Counted before a worker can count the connection's end.
         Volatile.Write(ref _counters.Accepted, _counters.Accepted + 1);
-        _server.OnPeak(open);
-        if (_take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress ? 1 : 0)))
+        if (_take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress > 0 ? 1 : 0)))
         {
             return true;
         }
 
         _ = Libc.Close(fd);
         Volatile.Write(ref _counters.Accepted, _counters.Accepted - 1);
+        _server.Admission.Leave(remote, perAddress > 0);
         return false;
     }
 

@@ -86,21 +86,19 @@ public sealed partial class Connection
     }
 
     /// <summary>The last act before the descriptor is closed: buffers go back, and a reset is made sure of where one is due.</summary>
-    internal void Release(AddressLimiter addresses)
+    internal void Release()
     {
         Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
         Output?.Clear();
         Input?.Discard();
-        if ((_flags & Flags.CountedByAddress) != 0)
-        {
-            addresses.Release(_remote);
-        }
-
         if ((_flags & Flags.ResetOnClose) != 0)
         {
             Sockets.ResetOnClose(Fd);
         }
     }
+
+    /// <summary>Gives the admission ticket back, once the descriptor is closed and the end is counted.</summary>
+    internal void LeaveServer(Admission admission) => admission.Leave(_remote, (_flags & Flags.CountedByAddress) != 0);
 
     internal void FailSocket(int errno)
     {

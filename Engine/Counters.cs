@@ -18,6 +18,22 @@ internal sealed class Counters
     internal long Events;
     internal long Stalls;
 
+    /// <summary>Adds what a worker has counted whose thread has ended. For the sums, before they are shown to other threads.</summary>
+    internal void Add(Counters ended)
+    {
+        Accepted += ended.Accepted;
+        Rejected += ended.Rejected;
+        AcceptErrors += ended.AcceptErrors;
+        Closed += ended.Closed;
+        BytesReceived += ended.BytesReceived;
+        BytesSent += ended.BytesSent;
+        MessagesReceived += ended.MessagesReceived;
+        HandlerErrors += ended.HandlerErrors;
+        Wakeups += ended.Wakeups;
+        Events += ended.Events;
+        Stalls += ended.Stalls;
+    }
+
 #pragma warning disable CS0169, IDE0051, CA1823 // never read: it is there to take up room
     private readonly Padding _padding;
 #pragma warning restore CS0169, IDE0051, CA1823

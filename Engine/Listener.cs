@@ -164,8 +164,9 @@ internal sealed class Listener : IDisposable
         }
 
         now = Clock.Now;
-        if (Rates.Sample(now, _server.Accepted, _server.BytesReceived, _server.BytesSent))
+        if (Rates.IsDue(now))
         {
+            Rates.Sample(now, _server.Accepted, _server.BytesReceived, _server.BytesSent);
             _server.LogLeftOut();
         }
 

@@ -24,20 +24,17 @@ internal sealed class RateSampler
     /// <summary>Milliseconds until the next sample is due.</summary>
     internal int Timeout(long now) => (int)Math.Clamp(_at + Interval - now, 0, Interval);
 
-    /// <summary>Samples, if it is time. True when it was.</summary>
-    internal bool Sample(long now, long accepted, long received, long sent)
-    {
-        if (now - _at < Interval)
-        {
-            return false;
-        }
+    /// <summary>Whether it is time for a sample. To be asked first, because adding up the counters touches what every worker writes.</summary>
+    internal bool IsDue(long now) => now - _at >= Interval;
 
+    /// <summary>Samples, once that is due.</summary>
+    internal void Sample(long now, long accepted, long received, long sent)
+    {
         double seconds = (now - _at) / 1000.0;
         Accepts = (accepted - _accepted) / seconds;
         Receives = (received - _received) / seconds;
         Sends = (sent - _sent) / seconds;
         (_at, _accepted, _received, _sent) = (now, accepted, received, sent);
-        return true;
     }
 
     /// <summary>After the end nothing flows.</summary>

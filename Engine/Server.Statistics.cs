@@ -4,18 +4,10 @@ namespace C10kServer.Engine;
 public sealed partial class Server
 {
     /// <summary>Connections accepted and not closed yet.</summary>
-    public int ConnectionCount
-    {
-        get
-        {
-            // In this order: what is accepted in between is one too many rather than one too few, never below zero.
-            long closed = Closed;
-            return (int)(Accepted - closed);
-        }
-    }
+    public int ConnectionCount => Admission.Open;
 
     /// <summary>The most connections that were open at a time.</summary>
-    public int PeakConnectionCount => Volatile.Read(ref _peak);
+    public int PeakConnectionCount => Admission.Peak;
 
     /// <summary>Connections accepted.</summary>
     public long Accepted => Sum(static counters => Volatile.Read(ref counters.Accepted));
@@ -69,21 +61,6 @@ public sealed partial class Server
 
     /// <summary>A look at the workers.</summary>
     public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
-
-    /// <summary>From an acceptor's thread.</summary>
-    internal void OnPeak(int open)
-    {
-        for (int peak = _peak; open > peak;)
-        {
-            int before = Interlocked.CompareExchange(ref _peak, open, peak);
-            if (before == peak)
-            {
-                return;
-            }
-
-            peak = before;
-        }
-    }
 
     private long Sum(Func<Counters, long> counter) => counter(ListenerCounters) + Workers.Sum(counter);
 }

@@ -25,7 +25,6 @@ public sealed partial class Server : IDisposable
     private readonly LogThrottle _stalls = new();
     private LogFile? _logFile;
     private volatile bool _ended;
-    private int _peak;
     private int _spares;
     private long _startedAt;
     private long _endedAt;
@@ -77,7 +76,8 @@ public sealed partial class Server : IDisposable
 
     internal Counters ListenerCounters { get; } = new();
 
-    internal AddressLimiter Addresses { get; } = new();
+    /// <summary>The connections that there may be.</summary>
+    internal Admission Admission { get; } = new();
 
     internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
 

@@ -138,14 +138,10 @@ internal sealed unsafe partial class Worker
     // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence.
     private void Refuse(in Command command)
     {
-        if (command.Number != 0)
-        {
-            _server.Addresses.Release(command.Remote);
-        }
-
         Sockets.ResetOnClose(command.Fd);
         _ = Libc.Close(command.Fd);
         Counters.Closed++;
+        _server.Admission.Leave(command.Remote, countedByAddress: command.Number != 0);
     }
 
     private void Deliver(in Command command)

@@ -347,7 +347,7 @@ internal sealed unsafe partial class Worker : IDisposable
         foreach (Connection connection in _reap)
         {
             _ = _epoll.Delete(connection.Fd);
-            connection.Release(_server.Addresses);
+            connection.Release();
             ClosedRing.Record record = connection.ToRecord();
             _server.ClosedConnections.Add(record);
 
@@ -355,6 +355,7 @@ internal sealed unsafe partial class Worker : IDisposable
             _ = Libc.Close(connection.Fd);
             _table.Remove(connection);
             Counters.Closed++;
+            connection.LeaveServer(_server.Admission);
             _server.Observers.OnClosed(record);
             _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
         }

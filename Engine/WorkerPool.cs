@@ -14,8 +14,8 @@ internal sealed class WorkerPool
     // Those that a resize has sent away and that had not ended then: a handler held them up.
     private volatile Worker[] _leaving = [];
 
-    // Of all workers that there ever were: what has left has counted too.
-    private volatile Counters[] _counters = [];
+    // Replaced as a whole: a reader that adds up finds each worker once, among those that run or in the sum of those that have ended.
+    private volatile Tally _tally = new(new Counters(), []);
 
     private uint _next;
     private long _movesBegun;
@@ -48,7 +48,8 @@ internal sealed class WorkerPool
             throw;
         }
 
-        _counters = [.. _counters, .. workers.Skip(before).Select(static worker => worker.Counters)];
+        FoldEnded();
+        _tally = _tally with { Running = [.. _tally.Running, .. workers.Skip(before).Select(static worker => worker.Counters)] };
         if (start)
         {
             workers.Skip(before).ToList().ForEach(static worker => worker.Start());
@@ -69,7 +70,12 @@ internal sealed class WorkerPool
 
         long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
         _leaving = [.. _leaving, .. leaving];
-        _leaving = [.. _leaving.Where(worker => !worker.Join(Remaining(deadline)))];
+        foreach (Worker worker in _leaving)
+        {
+            worker.Join(Remaining(deadline));
+        }
+
+        FoldEnded();
         return _leaving.Length == 0;
     }
 
@@ -143,10 +149,12 @@ internal sealed class WorkerPool
         return false;
     }
 
+    /// <summary>Adds up what the workers have counted, those included that have ended. From any thread.</summary>
     internal long Sum(Func<Counters, long> counter)
     {
-        long sum = 0;
-        foreach (Counters counters in _counters)
+        Tally tally = _tally;
+        long sum = counter(tally.Ended);
+        foreach (Counters counters in tally.Running)
         {
             sum += counter(counters);
         }
@@ -205,5 +213,25 @@ internal sealed class WorkerPool
         }
     }
 
+    // Forgets the workers that have left since the last resize, and adds what they have counted to the sum: their number has no bound.
+    private void FoldEnded()
+    {
+        Worker[] ended = [.. _leaving.Where(static worker => worker.Join(TimeSpan.Zero))];
+        if (ended.Length == 0)
+        {
+            return;
+        }
+
+        var sum = new Counters();
+        sum.Add(_tally.Ended);
+        Array.ForEach(ended, worker => sum.Add(worker.Counters));
+        _leaving = [.. _leaving.Except(ended)];
+        _tally = new Tally(sum, [.. _tally.Running.Except(ended.Select(static worker => worker.Counters))]);
+    }
+
     private static TimeSpan Remaining(long deadline) => TimeSpan.FromMilliseconds(Math.Max(0, deadline - Clock.Now));
+
+    /// <param name="Ended">The sum of the workers that have ended.</param>
+    /// <param name="Running">Those of the others, each written by its worker.</param>
+    private sealed record Tally(Counters Ended, Counters[] Running);
 }
