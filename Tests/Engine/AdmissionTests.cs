@@ -51,9 +51,11 @@ public class AdmissionTests
         SockAddr remote = default;
         int held = 0;
         int most = 0;
+        using var start = new Barrier(4);
         List<Thread> threads = [.. Enumerable.Range(0, 4).Select(_ => new Thread(() =>
         {
-            for (int i = 0; i < 300_000; i++)
+            start.SignalAndWait();
+            for (int i = 0; i < 3_000_000; i++)
             {
                 if (admission.TryEnter(remote, Limit, perAddress: 0, out int _))
                 {
