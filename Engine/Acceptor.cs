@@ -4,22 +4,9 @@ using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
-/// <summary>Whether a server takes new connections.</summary>
-internal enum Intake
-{
-    /// <summary>Yes.</summary>
-    Open,
-
-    /// <summary>They wait in the kernel's queue.</summary>
-    Suspended,
-
-    /// <summary>Those in the kernel's queue, and then no more.</summary>
-    Draining,
-}
-
 /// <summary>
-/// Accepts from listening sockets on somebody's epoll: the Listener's, each worker's with ReusePort, or the only worker's. Owns the
-/// sockets, and what it accepts until that is taken. Belongs to the thread of that epoll.
+/// Accepts from listening sockets on an epoll: the Listener's, each worker's with ReusePort, or the only worker's. It owns the
+/// sockets, and each connection that it accepts until the connection is taken. It belongs to the thread of that epoll.
 /// </summary>
 internal sealed unsafe class Acceptor : IDisposable
 {
@@ -32,6 +19,8 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <summary>What epoll gives back for a listening socket: a slot that no connection ever has.</summary>
     internal const ulong FirstToken = 0xFFFF_0000;
 
+    private const ulong Tokens = 0xFFFF;
+
     // Accepts from one socket before the others, the clock and, on a worker's loop, the connections have their turn.
     private const int AcceptsPerTurn = 64;
 
@@ -42,10 +31,16 @@ internal sealed unsafe class Acceptor : IDisposable
     private readonly Counters _counters;
     private readonly Func<Command, bool> _take;
 
-    // Replaced as a whole, for who silences them from another thread.
+    // Replaced as a whole, because Silence reads it on another thread.
     private volatile ListeningSocket[] _sockets = [];
-    private uint _interest = Epoll.In;
+    private ulong _lastToken;
+    private int _leaving;
+    private bool _mustGoOn;
+    private Pause _pause;
     private long _pausedUntil;
+
+    // What the epoll set was last made for; null when it is to be made again whatever has changed.
+    private (Intake Intake, Pause Pause)? _watchedFor;
     private long _nextLogAt;
 
     // Since they were last logged.
@@ -55,98 +50,114 @@ internal sealed unsafe class Acceptor : IDisposable
     /// <param name="server">Whose limits hold.</param>
     /// <param name="epoll">Where the sockets are registered.</param>
     /// <param name="counters">Those of the epoll's thread.</param>
-    /// <param name="take">Takes an accepted descriptor, as an Adopt command. False: it does not, and it is still the acceptor's.</param>
+    /// <param name="take">Takes an accepted descriptor, as an Adopt command. False: the descriptor was not taken and is still the acceptor's.</param>
     internal Acceptor(Server server, Epoll epoll, Counters counters, Func<Command, bool> take) =>
         (_server, _epoll, _counters, _take) = (server, epoll, counters, take);
 
-    /// <summary>From any thread: there is nothing left that it could accept.</summary>
+    private enum Pause
+    {
+        None,
+
+        /// <summary>For the rate of accepts, which holds for sockets that stay.</summary>
+        Rate,
+
+        /// <summary>For want of descriptors or memory, which holds for all.</summary>
+        Resources,
+    }
+
+    /// <summary>From any thread: the server drains, and this acceptor has nothing left to accept.</summary>
     internal bool IsDrained => _drained;
 
-    private bool IsAccepting => _server.Intake == Intake.Open && _pausedUntil == 0;
-
     /// <summary>
-    /// 0: from then on the socket is this acceptor's. Or the errno: it could not be registered, and is still the caller's. Before the
-    /// thread runs, or on it.
+    /// Takes a socket over. Before the thread runs, or on it. 0: from then on the socket is this acceptor's. Otherwise the errno: the socket
+    /// could not be registered and is still the caller's.
     /// </summary>
     internal int Add(ListeningSocket socket)
     {
-        int errno = _epoll.Add(socket.Fd, _interest, FirstToken + (ulong)_sockets.Length);
+        ListeningSocket[] sockets = _sockets;
+        do
+        {
+            _lastToken = (_lastToken + 1) % Tokens;
+            socket.Token = FirstToken + _lastToken;
+        }
+        while (Array.Exists(sockets, other => other.Token == socket.Token));
+
+        int errno = MayAcceptFrom(socket) ? Watch(socket) : 0;
         if (errno == 0)
         {
-            _sockets = [.. _sockets, socket];
+            _sockets = [.. sockets, socket];
+            _leaving += socket.IsLeaving ? 1 : 0;
             _drained = false;
         }
 
         return errno;
     }
 
-    /// <summary>Gives the sockets up: nobody accepts from them until another acceptor has them. Before the thread runs, or on it.</summary>
+    /// <summary>Gives the sockets up: their clients wait until another acceptor has them. Before the thread runs, or on it.</summary>
     internal ListeningSocket[] Release()
     {
         ListeningSocket[] sockets = _sockets;
         foreach (ListeningSocket socket in sockets)
         {
-            int errno = _epoll.Delete(socket.Fd);
-            Debug.Assert(errno == 0, "a socket that is accepted from is registered");
+            int errno = Unwatch(socket);
+            Debug.Assert(errno == 0, "a socket that is watched can be taken out");
         }
 
         _sockets = [];
+        _leaving = 0;
+        _mustGoOn = false;
         return sockets;
     }
 
     /// <summary>From any thread, for an acceptor whose own is held up: new clients are refused from now on, and the port is free.</summary>
     internal void Silence() => Array.ForEach(_sockets, static socket => socket.Silence());
 
-    /// <summary>Milliseconds until a pause is over; -1 where there is none.</summary>
-    internal int Timeout(long now) => _pausedUntil == 0 ? -1 : (int)Math.Clamp(_pausedUntil - now, 0, int.MaxValue);
+    /// <summary>Milliseconds until a pause is over, or 0 while a queue is to be drained further; -1 for neither.</summary>
+    internal int Timeout(long now) =>
+        _mustGoOn ? 0 : _pause == Pause.None ? -1 : (int)Math.Clamp(_pausedUntil - now, 0, int.MaxValue);
 
     /// <summary>At the beginning of a turn: ends a pause that is over, and does what the server's intake asks for.</summary>
     internal void Advance(long now)
     {
-        if (_pausedUntil != 0 && now >= _pausedUntil)
+        if (_pause != Pause.None && now >= _pausedUntil)
         {
             EndPause(now);
         }
 
-        if (_server.Intake == Intake.Draining && !_drained)
+        bool draining = _server.Intake == Intake.Draining;
+        if (draining || _leaving > 0)
         {
-            Drain(now);
+            DrainSockets(now);
         }
 
-        SyncInterest();
+        if (_sockets.Length > 0)
+        {
+            SyncInterest(now);
+        }
+        else if (draining)
+        {
+            _drained = true;
+        }
     }
 
     /// <summary>For an event of epoll's. False when the token is none of this acceptor's.</summary>
     internal bool OnEvent(ulong token, long now)
     {
-        ListeningSocket[] sockets = _sockets;
-        if (token - FirstToken >= (ulong)sockets.Length)
-        {
-            return false;
-        }
-
-        if (IsAccepting)
-        {
-            AcceptFrom(sockets[(int)(token - FirstToken)], now);
-            SyncInterest();
-        }
-
-        return true;
-    }
-
-    /// <summary>Accepts what is in the kernel's queue, whose clients have been told that they are connected, and closes the sockets.</summary>
-    internal void Drain(long now)
-    {
-        // No more than a queue can hold: a flood must not put the end off.
         foreach (ListeningSocket socket in _sockets)
         {
-            for (int left = _server.EffectiveBacklog; left > 0 && AcceptFrom(socket, now); left -= AcceptsPerTurn)
+            if (socket.Token == token)
             {
+                if (!IsDraining(socket) && MayAcceptFrom(socket))
+                {
+                    AcceptFrom(socket, now, AcceptsPerTurn, atRate: true, out _);
+                    SyncInterest(now);
+                }
+
+                return true;
             }
         }
 
-        _drained = true;
-        Dispose();
+        return false;
     }
 
     /// <summary>Closes the sockets. Connects in the kernel's queue are reset by it.</summary>
@@ -154,71 +165,179 @@ internal sealed unsafe class Acceptor : IDisposable
     {
         Array.ForEach(_sockets, static socket => socket.Dispose());
         _sockets = [];
+        _mustGoOn = false;
+        _drained = true;
+    }
+
+    internal void CountError(int errno, long now)
+    {
+        _counters.AcceptErrors++;
+        _errors++;
+        if (now >= _nextLogAt)
+        {
+            _nextLogAt = now + LogInterval;
+            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors);
+            _errors = 0;
+        }
+    }
+
+    // A socket that leaves stays with its queue while the server is suspended.
+    private bool IsDraining(ListeningSocket socket) =>
+        _server.Intake == Intake.Draining || (socket.IsLeaving && _server.Intake == Intake.Open);
+
+    private bool MayAcceptFrom(ListeningSocket socket) =>
+        _pause != Pause.Resources && (IsDraining(socket) || (_pause == Pause.None && _server.Intake == Intake.Open));
+
+    /// <summary>
+    /// Takes a turn's worth of what waits in the queues of sockets that are to close, and closes each socket whose queue is empty. The clients
+    /// there have been told that they are connected, so the rate of accepts does not hold for them (pitfall 53).
+    /// </summary>
+    private void DrainSockets(long now)
+    {
+        _mustGoOn = false;
+        foreach (ListeningSocket socket in _sockets)
+        {
+            if (!IsDraining(socket))
+            {
+                socket.DrainBy = 0;
+                continue;
+            }
+
+            if (socket.DrainBy == 0)
+            {
+                // No more than a queue can hold, because a flood must not put the end off.
+                socket.DrainBy = now + _server.QueuePatience;
+                socket.DrainMost = _server.EffectiveBacklog + 1;
+            }
+
+            int taken = 0;
+            AcceptResult result = MayAcceptFrom(socket)
+                ? AcceptFrom(socket, now, Math.Min(AcceptsPerTurn, socket.DrainMost), atRate: false, out taken)
+                : AcceptResult.OutOfResources;
+            socket.DrainMost -= taken;
+            bool late = now >= socket.DrainBy || socket.DrainMost <= 0;
+            if (result is AcceptResult.QueueEmpty or AcceptResult.NoTaker || late)
+            {
+                if (late && result != AcceptResult.QueueEmpty)
+                {
+                    _server.OnQueueLeft(socket);
+                }
+
+                Unwatch(socket);
+                _sockets = [.. _sockets.Where(other => other != socket)];
+                _leaving -= socket.IsLeaving ? 1 : 0;
+                socket.Dispose();
+            }
+            else
+            {
+                // Epoll may be silent, because the last of the queue may have been taken with the last of the turn.
+                _mustGoOn |= result == AcceptResult.TurnOver;
+            }
+        }
     }
 
     // Not before there is something to spare again.
     private void EndPause(long now)
     {
-        int errno = SpareDescriptors.TryTake();
+        int errno = _pause == Pause.Resources ? SpareDescriptors.TryTake() : 0;
         if (errno == 0)
         {
-            _pausedUntil = 0;
+            _pause = Pause.None;
         }
         else
         {
             // The connection that could not be accepted waits still.
             CountError(errno, now);
-            _pausedUntil = now + PauseMilliseconds;
+            Rest(Pause.Resources, now + PauseMilliseconds);
         }
     }
 
-    // Level-triggered: while accepting pauses, readiness is not asked for, or the loop would spin.
-    private void SyncInterest()
+    private AcceptResult Rest(Pause pause, long until)
     {
-        uint wanted = IsAccepting ? Epoll.In : 0;
-        if (wanted == _interest)
+        (_pause, _pausedUntil) = (pause, until);
+        return pause == Pause.Rate ? AcceptResult.RateReached : AcceptResult.OutOfResources;
+    }
+
+    /// <summary>
+    /// Keeps in the epoll set what may be accepted from, and takes the others out: a level-triggered socket whose queue is not served would
+    /// make the loop spin.
+    /// </summary>
+    private void SyncInterest(long now)
+    {
+        var wanted = (_server.Intake, _pause);
+        if (_watchedFor == wanted)
         {
             return;
         }
 
-        for (int i = 0; i < _sockets.Length; i++)
+        bool done = true;
+        foreach (ListeningSocket socket in _sockets)
         {
-            int errno = _epoll.Modify(_sockets[i].Fd, wanted, FirstToken + (ulong)i);
-            if (errno == Errno.ENOMEM)
+            bool watch = MayAcceptFrom(socket);
+            if (watch == socket.IsWatched)
             {
-                // Perhaps just what accepting pauses for. The next turn tries again; sockets that stay ready must not make it spin.
-                Thread.Sleep(PauseMilliseconds);
-                return;
+                continue;
             }
 
-            if (errno != 0)
+            int errno = watch ? Watch(socket) : Unwatch(socket);
+            if (errno == 0)
+            {
+                continue;
+            }
+
+            if (errno is not (Errno.ENOMEM or Errno.ENOSPC))
             {
                 throw new EngineException("epoll_ctl", errno);
             }
+
+            done = false;
+            if (watch)
+            {
+                // Tried again when the pause is over. The sockets are out of the epoll set until then, so nothing spins.
+                CountError(errno, now);
+                Rest(Pause.Resources, now + PauseMilliseconds);
+            }
         }
 
-        _interest = wanted;
+        _watchedFor = done ? wanted : null;
     }
 
-    /// <summary>True when there may be more.</summary>
-    private bool AcceptFrom(ListeningSocket socket, long now)
+    private int Watch(ListeningSocket socket)
+    {
+        int errno = _epoll.Add(socket.Fd, Epoll.In, socket.Token);
+        socket.IsWatched = errno == 0;
+        return errno;
+    }
+
+    private int Unwatch(ListeningSocket socket)
+    {
+        int errno = socket.IsWatched ? _epoll.Delete(socket.Fd) : 0;
+        socket.IsWatched &= errno != 0;
+        return errno;
+    }
+
+    /// <summary>Takes connections from a socket's queue, and says why it stops.</summary>
+    /// <param name="socket">Where from.</param>
+    /// <param name="now">The turn's time.</param>
+    /// <param name="most">How many to take.</param>
+    /// <param name="atRate">Whether the server's rate of accepts holds.</param>
+    /// <param name="taken">How many were taken from the queue, those included that a limit turned away.</param>
+    private AcceptResult AcceptFrom(ListeningSocket socket, long now, int most, bool atRate, out int taken)
     {
         byte* address = stackalloc byte[SockAddr.MaxLength];
         int fd = socket.Fd;
-        int perSecond = _server.Options.AcceptRate;
-        for (int i = 0; i < AcceptsPerTurn; i++)
+        int perSecond = atRate ? _server.Options.AcceptRate : 0;
+        for (taken = 0; taken < most; taken++)
         {
             if (perSecond > 0 && _server.AcceptRates.Take(perSecond, now) is > 0 and var wait)
             {
-                _pausedUntil = now + wait;
-                return false;
+                return Rest(Pause.Rate, now + wait);
             }
 
             if (!SpareDescriptors.AreHeld)
             {
                 // Another acceptor of the process has met the limit: what it let go is not for connections.
-                _pausedUntil = now + PauseMilliseconds;
-                return false;
+                return Rest(Pause.Resources, now + PauseMilliseconds);
             }
 
             // The address comes with the connection: getpeername fails when the peer has reset meanwhile (pitfall 17).
@@ -228,7 +347,7 @@ internal sealed unsafe class Acceptor : IDisposable
             {
                 if (!Deal(accepted, SockAddr.Read(new ReadOnlySpan<byte>(address, (int)Math.Min(length, SockAddr.MaxLength))), socket))
                 {
-                    return false;
+                    return AcceptResult.NoTaker;
                 }
 
                 continue;
@@ -238,7 +357,7 @@ internal sealed unsafe class Acceptor : IDisposable
             switch (AcceptErrors.Outcome(errno))
             {
                 case AcceptOutcome.Drained:
-                    return false;
+                    return AcceptResult.QueueEmpty;
                 case AcceptOutcome.Again:
                     break;
                 case AcceptOutcome.Skip:
@@ -247,17 +366,16 @@ internal sealed unsafe class Acceptor : IDisposable
                 case AcceptOutcome.Pause:
                     SpareDescriptors.Release();
                     CountError(errno, now);
-                    _pausedUntil = now + PauseMilliseconds;
-                    return false;
+                    return Rest(Pause.Resources, now + PauseMilliseconds);
                 default:
                     throw new EngineException("accept4", errno);
             }
         }
 
-        return true;
+        return AcceptResult.TurnOver;
     }
 
-    /// <summary>False when nobody takes connections any more: the server is at its end.</summary>
+    /// <summary>False when no worker takes connections any more, because the server is at its end.</summary>
     private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
     {
         int perAddress = _server.Options.MaxConnectionsPerAddress;
@@ -289,18 +407,6 @@ internal sealed unsafe class Acceptor : IDisposable
         if (_server.Log.IsEnabled(LogLevel.Debug))
         {
             _server.Log.ConnectionRejected(_server.Options.Name, remote.ToEndPoint(), limit);
-        }
-    }
-
-    internal void CountError(int errno, long now)
-    {
-        _counters.AcceptErrors++;
-        _errors++;
-        if (now >= _nextLogAt)
-        {
-            _nextLogAt = now + LogInterval;
-            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors);
-            _errors = 0;
         }
     }
 }

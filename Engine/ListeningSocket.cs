@@ -28,6 +28,26 @@ internal sealed class ListeningSocket : IDisposable
 
     internal int Fd => _descriptor.Fd;
 
+    // These belong to the thread of the Acceptor that has the socket.
+
+    /// <summary>What epoll gives back for it.</summary>
+    internal ulong Token { get; set; }
+
+    /// <summary>Whether it is in the epoll set.</summary>
+    internal bool IsWatched { get; set; }
+
+    /// <summary>Its worker has left: it is closed once its queue is served.</summary>
+    internal bool IsLeaving { get; set; }
+
+    /// <summary>When its queue is given up that is being drained; 0 while it is not.</summary>
+    internal long DrainBy { get; set; }
+
+    /// <summary>How many clients are still taken from its queue that is being drained.</summary>
+    internal int DrainMost { get; set; }
+
+    /// <summary>The clients in its queue; null where the kernel does not tell.</summary>
+    internal int? CountWaiting() => EndPoint is IPEndPoint ? TcpInfo.ReadQueueLength(Fd) : null;
+
     /// <param name="address">Where to listen.</param>
     /// <param name="port">0 for a free one.</param>
     /// <param name="options">The rest.</param>

@@ -34,6 +34,9 @@ internal static partial class LogMessages
         12, LogLevel.Warning, "{Server}: an accepted connection could not be registered: {Error}; {Count} times since it was last logged.")]
     internal static partial void AdoptFailed(this ILogger log, string server, string error, long count);
 
+    [LoggerMessage(13, LogLevel.Warning, "{Server}: {Clients} in the queue of {EndPoint} could not be accepted before the end of the drain. They were reset.")]
+    internal static partial void QueueLeft(this ILogger log, string server, string clients, EndPoint endPoint);
+
     [LoggerMessage(20, LogLevel.Debug, "{Server}: connection {Id} from {Remote} opened on worker {Worker}.")]
     internal static partial void ConnectionOpened(this ILogger log, string server, long id, EndPoint remote, int worker);
 

@@ -58,28 +58,9 @@ public sealed partial class Server : IDisposable
     /// <summary>The connections that may be open at a time.</summary>
     public int ConnectionLimit { get; private set; }
 
-    /// <summary>
-    /// After <see cref="BeginDrain"/>: what was in the kernel's queue is accepted, and every connection is over. The count alone does not
-    /// say so, as it may be 0 before the acceptors have had their turn.
-    /// </summary>
-    public bool IsDrained =>
-        // The listener last: what a worker has given to it is there by then.
-        _state == ServerState.Draining
-        && Workers.Current.All(static worker => worker.Acceptor.IsDrained)
-        && _listener!.IsDrained
-        && ConnectionCount == 0;
-
     internal WorkerPool Workers { get; }
 
-    /// <summary>What the acceptors go by, at each of their turns.</summary>
-    internal Intake Intake => _intake;
-
     internal Counters ListenerCounters { get; } = new();
-
-    /// <summary>The connections that there may be.</summary>
-    internal Admission Admission { get; } = new();
-
-    internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
 
     /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
@@ -344,85 +325,6 @@ public sealed partial class Server : IDisposable
             // Out of memory, say. What is thrown here nobody catches, and it would end the shell (pitfall 44).
             _lastError = $"{exception.Message}; and it could not be logged: {e.Message}";
         }
-    }
-
-    /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
-    internal void GiveSockets(Worker worker)
-    {
-        if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
-        {
-            return;
-        }
-
-        foreach (IPEndPoint endPoint in EndPoints.Cast<IPEndPoint>())
-        {
-            Add(worker.Acceptor, ListeningSocket.Open(endPoint.Address, endPoint.Port, Options, reusePort: true));
-        }
-    }
-
-    /// <summary>From the thread of a worker that accepts no more: the Listener does.</summary>
-    internal void ReturnSockets(ListeningSocket[] sockets) => _listener!.TakeOver(sockets);
-
-    /// <summary>Opens all that the options name. With ReusePort it is a look only, at what is free; then the workers open it.</summary>
-    private void Listen(Acceptor acceptor)
-    {
-        var endPoints = new List<EndPoint>();
-        int port = Options.Port;
-        foreach (IPAddress address in Options.Addresses)
-        {
-            ListeningSocket socket = ListeningSocket.Open(address, port, Options);
-
-            // Port 0 is one free port, and the same one on all addresses.
-            port = ((IPEndPoint)socket.EndPoint).Port;
-            endPoints.Add(socket.EndPoint);
-            if (Options.Dispatch == DispatchMode.ReusePort)
-            {
-                // SO_REUSEPORT would let any server of this user in on the port: this is what refuses a second one (pitfall 23).
-                socket.Dispose();
-            }
-            else
-            {
-                Add(acceptor, socket);
-            }
-        }
-
-        if (Options.UnixPath is { } path)
-        {
-            Add(acceptor, ListeningSocket.OpenUnix(path, Options));
-            endPoints.Add(new UnixEndPoint(path));
-        }
-
-        foreach (int fd in Options.Inherited)
-        {
-            ListeningSocket socket = ListeningSocket.Adopt(fd, Options);
-            Add(acceptor, socket);
-            endPoints.Add(socket.EndPoint);
-        }
-
-        EndPoints = endPoints;
-        foreach (Worker worker in Workers.Current)
-        {
-            GiveSockets(worker);
-        }
-    }
-
-    private static void Add(Acceptor acceptor, ListeningSocket socket)
-    {
-        int errno = acceptor.Add(socket);
-        if (errno != 0)
-        {
-            socket.Dispose();
-            throw new EngineException("epoll_ctl", errno);
-        }
-    }
-
-    private void SetIntake(Intake intake)
-    {
-        _intake = intake;
-        _listener!.Wake();
-
-        // With ReusePort they accept; it wakes them, whatever else it does.
-        Workers.Post(new Command(CommandKind.Configure));
     }
 
     private void Become(ServerState state)

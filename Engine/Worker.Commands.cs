@@ -66,11 +66,11 @@ internal sealed unsafe partial class Worker
                 Configure();
                 break;
             case CommandKind.StopAccepting:
-                _server.ReturnSockets(Acceptor.Release());
+                _server.ReturnSockets(Acceptor.Release(), leaving: false);
                 break;
             case CommandKind.Retire:
                 _retiring = true;
-                Acceptor.Drain(Now);
+                _server.ReturnSockets(Acceptor.Release(), leaving: true);
                 break;
             case CommandKind.Stop:
                 Stop(reset: command.Number != 0);

@@ -28,6 +28,9 @@ internal sealed class WorkerPool
 
     internal int Count => _workers.Length;
 
+    /// <summary>From any thread: no worker has anything left to accept, also none that is leaving.</summary>
+    internal bool AreDrained => _workers.Concat(_leaving).All(static worker => worker.Acceptor.IsDrained);
+
     /// <summary>Makes workers up to a number, and starts them if the server runs. All or nothing.</summary>
     /// <exception cref="EngineException">Descriptors are used up.</exception>
     internal void Grow(int count, bool start)

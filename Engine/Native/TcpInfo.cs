@@ -43,5 +43,16 @@ internal static unsafe class TcpInfo
             Unsafe.ReadUnaligned<long>(info + OffsetDeliveryRate));
     }
 
+    /// <summary>The connections that a listening socket has not accepted yet; null where the kernel does not tell.</summary>
+    internal static int? ReadQueueLength(int fd)
+    {
+        // For a socket that listens, this field is the length of its queue.
+        byte* info = stackalloc byte[Size];
+        uint length = Size;
+        return Libc.GetSockOpt(fd, Sockets.IpProtoTcp, Option, info, &length) == 0 && length > OffsetUnacked
+            ? (int)UInt32(info, OffsetUnacked)
+            : null;
+    }
+
     private static uint UInt32(byte* info, int offset) => Unsafe.ReadUnaligned<uint>(info + offset);
 }

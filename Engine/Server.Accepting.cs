@@ -1,0 +1,125 @@
+using System.Net;
+
+namespace C10kServer.Engine;
+
+// Where a server listens, and what its acceptors go by.
+public sealed partial class Server
+{
+    /// <summary>
+    /// After <see cref="BeginDrain"/>: what was in the kernel's queue is accepted, and every connection is over. The count alone does not
+    /// say so, as it may be 0 before the acceptors have had their turn.
+    /// </summary>
+    public bool IsDrained =>
+        // The listener last: what a worker has given to it is there by then.
+        _state == ServerState.Draining
+        && Workers.AreDrained
+        && _listener!.IsDrained
+        && ConnectionCount == 0;
+
+    /// <summary>Milliseconds that a drain tries to accept what waits in the kernel's queue. Then the queue is given up.</summary>
+    internal int QueuePatience { get; set; } = 10_000;
+
+    /// <summary>What the acceptors go by, at each of their turns.</summary>
+    internal Intake Intake => _intake;
+
+    /// <summary>The connections that there may be.</summary>
+    internal Admission Admission { get; } = new();
+
+    internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
+
+    /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
+    internal void GiveSockets(Worker worker)
+    {
+        if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
+        {
+            return;
+        }
+
+        foreach (IPEndPoint endPoint in EndPoints.Cast<IPEndPoint>())
+        {
+            Add(worker.Acceptor, ListeningSocket.Open(endPoint.Address, endPoint.Port, Options, reusePort: true));
+        }
+    }
+
+    /// <summary>From the thread of a worker that accepts no more: the Listener does.</summary>
+    /// <param name="sockets">The worker's.</param>
+    /// <param name="leaving">Whether they are closed once their queues are served, because the worker leaves.</param>
+    internal void ReturnSockets(ListeningSocket[] sockets, bool leaving)
+    {
+        Array.ForEach(sockets, socket => socket.IsLeaving = leaving);
+        _listener!.TakeOver(sockets);
+    }
+
+    /// <summary>From an acceptor's thread: a queue is given up, and its clients are reset by the close that follows.</summary>
+    internal void OnQueueLeft(ListeningSocket socket)
+    {
+        int? waiting = socket.CountWaiting();
+        if (waiting != 0)
+        {
+            string clients = waiting switch { null => "clients", 1 => "1 client", _ => $"{waiting} clients" };
+            Log.QueueLeft(Options.Name, clients, socket.EndPoint);
+        }
+    }
+
+    /// <summary>Opens all that the options name. With ReusePort it is a look only, at what is free; then the workers open it.</summary>
+    private void Listen(Acceptor acceptor)
+    {
+        var endPoints = new List<EndPoint>();
+        int port = Options.Port;
+        foreach (IPAddress address in Options.Addresses)
+        {
+            ListeningSocket socket = ListeningSocket.Open(address, port, Options);
+
+            // Port 0 is one free port, and the same one on all addresses.
+            port = ((IPEndPoint)socket.EndPoint).Port;
+            endPoints.Add(socket.EndPoint);
+            if (Options.Dispatch == DispatchMode.ReusePort)
+            {
+                // SO_REUSEPORT would let any server of this user in on the port: this is what refuses a second one (pitfall 23).
+                socket.Dispose();
+            }
+            else
+            {
+                Add(acceptor, socket);
+            }
+        }
+
+        if (Options.UnixPath is { } path)
+        {
+            Add(acceptor, ListeningSocket.OpenUnix(path, Options));
+            endPoints.Add(new UnixEndPoint(path));
+        }
+
+        foreach (int fd in Options.Inherited)
+        {
+            ListeningSocket socket = ListeningSocket.Adopt(fd, Options);
+            Add(acceptor, socket);
+            endPoints.Add(socket.EndPoint);
+        }
+
+        EndPoints = endPoints;
+        foreach (Worker worker in Workers.Current)
+        {
+            GiveSockets(worker);
+        }
+    }
+
+    private static void Add(Acceptor acceptor, ListeningSocket socket)
+    {
+        int errno = acceptor.Add(socket);
+        if (errno != 0)
+        {
+            socket.Dispose();
+            throw new EngineException("epoll_ctl", errno);
+        }
+    }
+
+    private void SetIntake(Intake intake)
+    {
+        _intake = intake;
+        _listener!.Wake();
+
+        // With ReusePort they accept; it wakes them, whatever else it does.
+        Workers.Post(new Command(CommandKind.Configure));
+    }
+}
