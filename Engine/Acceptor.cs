@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using C10kServer.Engine.Native;
-using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
@@ -8,7 +7,7 @@ namespace C10kServer.Engine;
 /// Accepts from listening sockets on an epoll: the Listener's, each worker's with ReusePort, or the only worker's. It owns the
 /// sockets, and each connection that it accepts until the connection is taken. It belongs to the thread of that epoll.
 /// </summary>
-internal sealed unsafe class Acceptor : IDisposable
+internal sealed unsafe partial class Acceptor : IDisposable
 {
     /// <summary>
     /// While descriptors or memory have run out: long enough that a full process is left alone, short enough that nobody notices
@@ -23,8 +22,6 @@ internal sealed unsafe class Acceptor : IDisposable
 
     // Accepts from one socket before the others, the clock and, on a worker's loop, the connections have their turn.
     private const int AcceptsPerTurn = 64;
-
-    private const int LogInterval = 1000;
 
     private readonly Server _server;
     private readonly Epoll _epoll;
@@ -41,10 +38,6 @@ internal sealed unsafe class Acceptor : IDisposable
 
     // What the epoll set was last made for; null when it is to be made again whatever has changed.
     private (Intake Intake, Pause Pause)? _watchedFor;
-    private long _nextLogAt;
-
-    // Since they were last logged.
-    private long _errors;
     private volatile bool _drained;
 
     /// <param name="server">Whose limits hold.</param>
@@ -167,18 +160,6 @@ internal sealed unsafe class Acceptor : IDisposable
         _sockets = [];
         _mustGoOn = false;
         _drained = true;
-    }
-
-    internal void CountError(int errno, long now)
-    {
-        _counters.AcceptErrors++;
-        _errors++;
-        if (now >= _nextLogAt)
-        {
-            _nextLogAt = now + LogInterval;
-            _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors);
-            _errors = 0;
-        }
     }
 
     // A socket that leaves stays with its queue while the server is suspended.
@@ -373,40 +354,5 @@ internal sealed unsafe class Acceptor : IDisposable
         }
 
         return AcceptResult.TurnOver;
-    }
-
-    /// <summary>False when no worker takes connections any more, because the server is at its end.</summary>
-    private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
-    {
-        int perAddress = _server.Options.MaxConnectionsPerAddress;
-        if (!_server.Admission.TryEnter(remote, _server.ConnectionLimit, perAddress, out int reached))
-        {
-            Reject(fd, remote, reached);
-            return true;
-        }
-
-        // Counted before a worker can count the connection's end.
-        Volatile.Write(ref _counters.Accepted, _counters.Accepted + 1);
-        if (_take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress > 0 ? 1 : 0)))
-        {
-            return true;
-        }
-
-        _ = Libc.Close(fd);
-        Volatile.Write(ref _counters.Accepted, _counters.Accepted - 1);
-        _server.Admission.Leave(remote, perAddress > 0);
-        return false;
-    }
-
-    // A reset says at once what a silent close would leave the client to guess.
-    private void Reject(int fd, in SockAddr remote, int limit)
-    {
-        Sockets.ResetOnClose(fd);
-        _ = Libc.Close(fd);
-        Volatile.Write(ref _counters.Rejected, _counters.Rejected + 1);
-        if (_server.Log.IsEnabled(LogLevel.Debug))
-        {
-            _server.Log.ConnectionRejected(_server.Options.Name, remote.ToEndPoint(), limit);
-        }
     }
 }
