@@ -297,7 +297,8 @@ public sealed partial class Connection : ITimed
 
     /// <summary>What is kept of it when it is over.</summary>
     internal ClosedRing.Record ToRecord() => new(
-        Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _started, _worker.Now, _lastActivity, BytesReceived, BytesSent, MessagesReceived);
+        Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _started, _worker.Now, _lastActivity, BytesReceived, BytesSent, MessagesReceived,
+        KeptTag.Of(Tag));
 
     private void Pause(Flags why)
     {

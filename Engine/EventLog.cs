@@ -53,7 +53,8 @@ public sealed class EventLog : ILogger
     private const int LongestMessage = 4096;
     private const int LongestException = 16384;
 
-    private readonly Queue<EventRecord> _records = new();
+    // A record is at the place of its sequence number. Written under the lock, read without it.
+    private readonly EventRecord?[] _ring = new EventRecord?[Capacity];
     private readonly Lock _lock = new();
     private LogFile? _file;
     private long _sequence;
@@ -68,25 +69,35 @@ public sealed class EventLog : ILogger
     public EventLevel MinimumLevel { get; set; } = EventLevel.Information;
 
     /// <summary>The events kept, oldest first.</summary>
-    public IReadOnlyList<EventRecord> GetRecords()
-    {
-        lock (_lock)
-        {
-            return [.. _records];
-        }
-    }
+    public IReadOnlyList<EventRecord> GetRecords() => GetRecords(0, out _);
 
-    /// <summary>The events after one, oldest first.</summary>
+    /// <summary>The events after one, oldest first. It takes no lock, so that a reader never holds up a worker that logs.</summary>
     /// <param name="after">The sequence number of the last one known; 0 for none.</param>
     /// <param name="lost">How many came after it that are not kept any more.</param>
     public IReadOnlyList<EventRecord> GetRecords(long after, out long lost)
     {
-        lock (_lock)
+        var records = new List<EventRecord>();
+        long last;
+        do
         {
-            long known = Math.Max(after, _sequence - _records.Count);
-            lost = known - after;
-            return [.. _records.Skip((int)(known - (_sequence - _records.Count)))];
+            // The ring has each record up to this number before the number says so.
+            last = Volatile.Read(ref _sequence);
+            for (long sequence = Math.Max(after, last - Capacity) + 1; sequence <= last; sequence++)
+            {
+                EventRecord record = Volatile.Read(ref _ring[sequence % Capacity])!;
+
+                // Else a newer record has replaced it meanwhile, and it is lost.
+                if (record.Sequence == sequence)
+                {
+                    records.Add(record);
+                }
+            }
         }
+        while (records.Count == 0 && last > after);
+
+        // Up to the last one that is given: what is behind it is the next look's.
+        lost = records.Count == 0 ? 0 : records[^1].Sequence - after - records.Count;
+        return records;
     }
 
     IDisposable? ILogger.BeginScope<TState>(TState state) => null;
@@ -105,15 +116,15 @@ public sealed class EventLog : ILogger
         string? text = exception is null ? null : Cut(ExceptionText.Full(exception), LongestException);
         lock (_lock)
         {
+            long sequence = _sequence + 1;
             var record = new EventRecord(
-                ++_sequence, DateTimeOffset.Now, (EventLevel)logLevel, eventId.Id, eventId.Name ?? "", message, error, text);
-            if (_records.Count == Capacity)
-            {
-                _records.Dequeue();
-            }
+                sequence, DateTimeOffset.Now, (EventLevel)logLevel, eventId.Id, eventId.Name ?? "", message, error, text);
 
-            // In here, so that the file has them in the order of the log. It is a queue's end; the file itself is another thread's.
-            _records.Enqueue(record);
+            // In this order, because a reader takes no lock.
+            Volatile.Write(ref _ring[sequence % Capacity], record);
+            Volatile.Write(ref _sequence, sequence);
+
+            // In here, so that the file has the records in the order of the log. It is a queue's end; the file itself is another thread's.
             _file?.Add(record);
         }
 

@@ -13,9 +13,12 @@ public sealed partial class Server
 
     private EventDispatcher Events { get; }
 
-    internal ClosedRing ClosedConnections { get; } = new();
+    internal ClosedRing ClosedConnections { get; }
 
-    /// <summary>The last connections that were closed, up to 1,024, the last one first: with reason, counters and duration.</summary>
+    /// <summary>
+    /// The last connections that were closed, up to 1,024, the last one first: with reason, counters, duration and Tag. Those of the server that
+    /// this one continues are among them.
+    /// </summary>
     public IReadOnlyList<ConnectionInfo> GetClosed() => ClosedConnections.GetRows();
 
     /// <summary>Begins a walk over the connections.</summary>

@@ -29,12 +29,15 @@ public sealed partial class Server : IDisposable
     private long _startedAt;
     private long _endedAt;
 
+    /// <param name="options">What the server is to do.</param>
+    /// <param name="predecessor">The server that this one continues after a restart: the connections that it has closed stay to be seen.</param>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    public Server(ServerOptions options)
+    public Server(ServerOptions options, Server? predecessor = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         _options = options;
+        ClosedConnections = predecessor?.ClosedConnections ?? new ClosedRing();
         Workers = new WorkerPool(this);
         Observers = new ObserverList(this);
         Events = new EventDispatcher(this);

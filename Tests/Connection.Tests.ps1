@@ -222,6 +222,56 @@ Describe 'Get-C10kConnection -Closed' {
     }
 }
 
+Describe 'The Tag of a connection that has ended' {
+    BeforeAll {
+        # Sends a line and is gone, before the handler can have seen it.
+        function Send-Line($Server, [string] $Line, [switch] $Reset) {
+            $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $Server.Port)
+            $client.GetStream().Write([System.Text.Encoding]::UTF8.GetBytes("$Line`n"))
+            if ($Reset) { $client.LingerState = [System.Net.Sockets.LingerOption]::new($true, 0) }
+            $client.Dispose()
+        }
+    }
+
+    AfterEach {
+        Get-C10kServer tag* | Stop-C10kServer
+    }
+
+    It 'is the one that the script has set, though the client is gone at once' {
+        $server = Start-C10kServer -Name tag -Framing Line -ScriptBlock { $Connection.Tag = "user $_" }
+        foreach ($number in 1..50) { Send-Line $server $number }
+        Wait-Until { @((Get-C10kConnection tag -Closed).Tag -like 'user *').Count -eq 50 }
+        (Get-C10kConnection tag -Closed).Tag | Sort-Object | Should -Be ((1..50).ForEach({ "user $_" }) | Sort-Object)
+        (Get-C10kConnection tag -Closed | Format-List | Out-String) | Should -Match 'Tag +: user 7\b'
+    }
+
+    It 'is there though the script sets it after the end' {
+        $gate = [System.Threading.ManualResetEventSlim]::new()
+        $server = Start-C10kServer -Name tag -Framing Line -ScriptBlock { $null = ($using:gate).Wait(20000); $Connection.Tag = $_ } `
+            -OnClose { $Connection.Tag = "$($Connection.Tag), closed" }
+        Send-Line $server one -Reset
+        Wait-Until { $server.Closed -eq 1 }
+        (Get-C10kConnection tag -Closed).Tag | Should -BeNullOrEmpty
+        $gate.Set()
+        Wait-Until { (Get-C10kConnection tag -Closed).Tag -eq 'one, closed' }
+    }
+
+    It 'may be any object of a script, and no text or bytes of a client that are longer than 1,024' {
+        $server = Start-C10kServer -Name tag -Framing Line -ScriptBlock { $Connection.Tag = switch ($_) { table { @{ A = 1 } } number { 7 } long { 'x' * 1MB } bytes { , [byte[]]::new(1MB) } } }
+        foreach ($line in 'table', 'number', 'long', 'bytes') {
+            $closed = $server.Closed
+            Send-Line $server $line
+            Wait-Until { $server.Closed -gt $closed -and $null -ne (Get-C10kConnection tag -Closed)[0].Tag }
+        }
+
+        $tags = (Get-C10kConnection tag -Closed).ForEach({ , $_.Tag })
+        $tags[3].A | Should -Be 1
+        $tags[2] | Should -Be 7
+        $tags[1].Length | Should -Be 1024
+        $tags[0].Length | Should -Be 1024
+    }
+}
+
 Describe 'Get-C10kWorker' {
     It 'shows each worker with its share' {
         $workers = Get-C10kWorker Rows

@@ -213,6 +213,26 @@ Describe 'Restart-C10kServer' {
         $client.Dispose()
     }
 
+    It 'still has the connections that have ended before' {
+        $server = Start-C10kServer -Name web -Protocol Hello
+        (Open-Socket $server).Dispose()
+        Wait-Until { $server.Closed -eq 1 }
+        $first = Get-C10kConnection web -Closed
+        $first | Should -HaveCount 1
+        Restart-C10kServer web
+        $server.Closed | Should -Be 0 -Because 'the counters begin anew'
+        (Get-C10kConnection web -Closed).Id | Should -Be $first.Id
+        (Get-C10kConnection web -Closed).CloseReason | Should -Be $first.CloseReason
+        (Open-Socket $server).Dispose()
+        Wait-Until { $server.Closed -eq 1 }
+        Restart-C10kServer web
+        $rows = @(Get-C10kConnection web -Closed)
+        $rows | Should -HaveCount 2
+        $rows[1].Id | Should -Be $first.Id
+        $server | Stop-C10kServer
+        @($server | Get-C10kConnection -Closed) | Should -HaveCount 2
+    }
+
     It 'ends the connections of before in order' {
         $server = Start-C10kServer
         $client = Open-Hold -Port $server.Port -Count 20

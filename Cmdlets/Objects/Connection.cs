@@ -77,7 +77,10 @@ public sealed class Connection
     /// <summary>Whether reading is paused.</summary>
     public bool ReadPaused => _info.ReadPaused;
 
-    /// <summary>What the handler keeps with the connection.</summary>
+    /// <summary>
+    /// What the handler keeps with the connection. Of one that has ended: what a script has set, its text or bytes cut to 1,024; of a compiled
+    /// handler's state a plain value or a text, and none of any other object.
+    /// </summary>
     public object? Tag => _info.Tag;
 
     /// <summary>The kernel's state of the connection. Like all that follows it is there only where it was asked for, and over TCP.</summary>

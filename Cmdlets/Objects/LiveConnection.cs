@@ -53,7 +53,10 @@ public sealed class LiveConnection
     /// <summary>The bytes that wait to be sent.</summary>
     public long SendQueue => _session.SendQueue;
 
-    /// <summary>A place for whatever the handler wants Get-C10kConnection to show.</summary>
+    /// <summary>
+    /// A place for whatever the handler wants Get-C10kConnection to show, with -Closed too: there a text or an array of bytes is cut to 1,024
+    /// characters or bytes.
+    /// </summary>
     public object? Tag
     {
         get => _session.Tag;

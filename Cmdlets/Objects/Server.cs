@@ -309,7 +309,7 @@ public sealed class Server : IDisposable
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 
-    /// <summary>The connections that ended last, the last one first; also when the server is stopped.</summary>
+    /// <summary>The connections that ended last, the last one first; also when the server is stopped, and those from before a restart.</summary>
     internal IEnumerable<Connection> GetClosed() => _engine.GetClosed().Select(info => new Connection(this, info));
 
     internal bool TryAct(
@@ -357,7 +357,7 @@ public sealed class Server : IDisposable
     private Engine.Server MakeEngine(Engine.ServerOptions options)
     {
         _pool = _handler.MakePool(this);
-        Engine.Server engine = new(_pool is null ? options : options.UseSessions(_pool.Scheduler));
+        Engine.Server engine = new(_pool is null ? options : options.UseSessions(_pool.Scheduler), predecessor: _engine);
         Events.Follow(engine);
         return engine;
     }

@@ -29,6 +29,7 @@ public sealed class Session
     private bool _over;
     private int _outstanding;
     private volatile bool _deaf;
+    private object? _tag;
 
     internal Session(Connection connection, SessionScheduler scheduler)
     {
@@ -64,8 +65,20 @@ public sealed class Session
     /// <summary>Bytes that wait to be sent; a look.</summary>
     public long SendQueue => Connection.SendQueue + Volatile.Read(ref _outputLength);
 
-    /// <summary>A slot for the handler's own state. Rows of the connection show it.</summary>
-    public object? Tag { get; set; }
+    /// <summary>A slot for the handler's own state. Rows of the connection show it, also when the connection is over.</summary>
+    public object? Tag
+    {
+        get => Volatile.Read(ref _tag);
+        set
+        {
+            // The worker sets the state and then reads the Tag, here it is the other way round: one of the two sees what the other wrote.
+            Interlocked.Exchange(ref _tag, value);
+            if (State == ConnectionState.Closed)
+            {
+                Connection.Worker.Server.ClosedConnections.SetTag(Id, KeptTag.Cut(value));
+            }
+        }
+    }
 
     /// <summary>For whoever owns the scheduler: an object of its own for this session. The engine does not look at it.</summary>
     public object? Owner { get; set; }

@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Text;
 using C10kServer.Engine.Tests.Support;
 
@@ -37,6 +38,56 @@ public class EventLogTests
         Parallel.For(0, Threads, _ => Write(log, Each));
         Assert.Equal(Enumerable.Range(1, Threads * Each).Select(static i => (long)i), log.GetRecords().Select(static r => r.Sequence));
         Assert.Equal(Threads * Each, told);
+    }
+
+    [Fact]
+    public void A_reader_takes_no_lock_and_so_holds_no_writer_up()
+    {
+        var log = new EventLog();
+        Write(log, EventLog.Capacity + 5);
+        var held = (Lock)typeof(EventLog).GetField("_lock", BindingFlags.NonPublic | BindingFlags.Instance)!.GetValue(log)!;
+        int count = 0;
+
+        // On another thread: this one could enter the lock again.
+        var reader = new Thread(() => count = log.GetRecords().Count + log.GetRecords(20, out _).Count);
+        lock (held)
+        {
+            reader.Start();
+            Assert.True(reader.Join(Eventually.Patience), "The reader waits for the writer's lock.");
+        }
+
+        Assert.Equal(EventLog.Capacity + EventLog.Capacity - 15, count);
+    }
+
+    [Fact]
+    public void Read_while_many_threads_write_a_log_gives_each_record_once_and_counts_the_others_as_lost()
+    {
+        const int Threads = 4;
+        const int Each = 20_000;
+        var log = new EventLog();
+        var writing = new Thread(() => Parallel.For(0, Threads, _ => Write(log, Each)));
+        writing.Start();
+        long last = 0;
+        long seen = 0;
+        long missed = 0;
+        bool over;
+        do
+        {
+            over = !writing.IsAlive;
+            foreach (EventRecord record in log.GetRecords(last, out long lost))
+            {
+                Assert.True(record.Sequence > last, $"{record.Sequence} comes after {last}");
+                last = record.Sequence;
+                seen++;
+                missed += lost;
+                lost = 0;
+            }
+        }
+        while (!over);
+
+        writing.Join();
+        Assert.Equal(Threads * Each, last);
+        Assert.Equal(Threads * Each, seen + missed);
     }
 
     [Fact]
