@@ -64,6 +64,7 @@ internal static class ServerRegistry
         lock (Gate)
         {
             Servers.Add(server.Id, server);
+            TerminationSignals.Watch();
         }
 
         Added?.Invoke(server);
@@ -80,6 +81,7 @@ internal static class ServerRegistry
             }
 
             Servers.Add(server.Id, server);
+            TerminationSignals.Watch();
         }
 
         Added?.Invoke(server);
@@ -96,6 +98,10 @@ internal static class ServerRegistry
             if (Servers.Remove(server.Id))
             {
                 Names.Remove(server.Name);
+                if (Servers.Count == 0)
+                {
+                    TerminationSignals.Unwatch();
+                }
             }
         }
     }

@@ -95,6 +95,9 @@ internal sealed unsafe class LogFile
 
     private void Run()
     {
+        // A file that is as large as the process may make one (RLIMIT_FSIZE, ulimit -f) is a write that fails with EFBIG then. The signal, which
+        // comes to the thread that writes, would end the shell; here it waits until the thread has ended, and is dropped.
+        Signals.Block(Signals.FileSizeExceeded);
         try
         {
             while (Take(out long dropped))
@@ -274,14 +277,15 @@ internal sealed unsafe class LogFile
 
         // A pipe without a reader is an error then, and not a wait without end.
         const int Nonblock = 0x800;
-        const uint AllButExecute = 0x1B6;
+        // 0640: a log tells who connected, and a handler's exceptions may hold what clients have sent.
+        const uint UserAndGroup = 0x1A0;
 
         fixed (byte* p = Encoding.UTF8.GetBytes(path + '\0'))
         {
             int fd;
             do
             {
-                fd = Libc.Open(p, WriteOnly | Create | NoTerminal | Append | Cloexec | Nonblock, AllButExecute);
+                fd = Libc.Open(p, WriteOnly | Create | NoTerminal | Append | Cloexec | Nonblock, UserAndGroup);
             }
             while (fd < 0 && Errno.Last == Errno.EINTR);
 

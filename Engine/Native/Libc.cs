@@ -59,6 +59,15 @@ internal static unsafe partial class Libc
     [LibraryImport(Name, EntryPoint = "open", SetLastError = true)]
     internal static partial int Open(byte* path, int flags, uint mode);
 
+    [LibraryImport(Name, EntryPoint = "chmod", SetLastError = true)]
+    internal static partial int Chmod(byte* path, uint mode);
+
+    [LibraryImport(Name, EntryPoint = "unlink", SetLastError = true)]
+    internal static partial int Unlink(byte* path);
+
+    [LibraryImport(Name, EntryPoint = "flock", SetLastError = true)]
+    internal static partial int Flock(Descriptor fd, int operation);
+
     [LibraryImport(Name, EntryPoint = "statx", SetLastError = true)]
     internal static partial int Statx(int directory, byte* path, int flags, uint mask, byte* result);
 
@@ -82,6 +91,10 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(Descriptor fd, void* buffer, nuint length);
+
+    // Of the calling thread, in glibc and in musl. pthread_sigmask is in another library where glibc is older than 2.32.
+    [LibraryImport(Name, EntryPoint = "sigprocmask", SetLastError = true)]
+    internal static partial int SigProcMask(int how, ulong* set, ulong* old);
 
     [LibraryImport(Name, EntryPoint = "getrlimit", SetLastError = true)]
     internal static partial int GetRLimit(int resource, ulong* limits);

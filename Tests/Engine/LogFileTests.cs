@@ -99,6 +99,36 @@ public sealed class LogFileTests : IDisposable
         Assert.Equal(expected, numbers);
     }
 
+    [Theory]
+    [InlineData(0x0, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead)]
+    [InlineData(0x3F, UnixFileMode.UserRead | UnixFileMode.UserWrite)]
+    public void Made_or_made_anew_it_is_for_its_user_and_group_at_most(uint umask, UnixFileMode expected)
+    {
+        uint before = Kernel.SetFileMask(umask);
+        try
+        {
+            var log = new EventLog();
+            var file = new LogFile(Log, "test", static error => Assert.Fail(error));
+            log.SetFile(file);
+            file.Start();
+            log.Add("first");
+            Eventually.True(() => new FileInfo(Log).Length > 0);
+            Assert.Equal(expected, File.GetUnixFileMode(Log));
+            File.Move(Log, Log + ".1");
+            Eventually.True(() =>
+            {
+                log.Add("later");
+                return File.Exists(Log);
+            });
+            Assert.Equal(expected, File.GetUnixFileMode(Log));
+            file.End();
+        }
+        finally
+        {
+            Assert.Equal(umask, Kernel.SetFileMask(before));
+        }
+    }
+
     [Fact]
     public void Removed_it_is_made_anew_and_an_idle_log_makes_none()
     {

@@ -4,12 +4,16 @@ function Open-TestShell {
     <#
     .SYNOPSIS
         Starts a pwsh with a command, or with a prompt that reads lines from its standard input. No profile, and no module is imported.
+    .PARAMETER Under
+        A program and its first arguments, which is to run the pwsh: unshare, sh -c, ...
     #>
     [CmdletBinding()]
     [OutputType([System.Diagnostics.Process])]
-    param([string] $Command, [string] $Location)
+    param([string] $Command, [string] $Location, [string[]] $Under)
 
-    $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+    $pwsh = [System.Environment]::ProcessPath
+    $start = [System.Diagnostics.ProcessStartInfo]::new($(if ($Under) { $Under[0] } else { $pwsh }))
+    if ($Under) { foreach ($word in @($Under | Select-Object -Skip 1) + $pwsh) { $start.ArgumentList.Add($word) } }
     $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
     if ($Location) { $start.WorkingDirectory = $Location }
 
@@ -18,7 +22,7 @@ function Open-TestShell {
     $start.Environment['TERM'] = 'dumb'
 
     # An installed pwsh is a program; in the package it is an assembly that dotnet runs.
-    $words = if ([System.IO.Path]::GetFileName($start.FileName) -eq 'dotnet') { 'exec', "$PSHOME/pwsh.dll" }
+    $words = if ([System.IO.Path]::GetFileName($pwsh) -eq 'dotnet') { 'exec', "$PSHOME/pwsh.dll" }
     foreach ($word in @($words) + '-NoLogo', '-NoProfile') { $start.ArgumentList.Add($word) }
     if ($Command) { foreach ($word in '-Command', $Command) { $start.ArgumentList.Add($word) } }
     [System.Diagnostics.Process]::Start($start)

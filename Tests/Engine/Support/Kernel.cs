@@ -5,7 +5,12 @@ namespace C10kServer.Engine.Tests.Support;
 /// <summary>System calls that the tests need and the engine does not.</summary>
 internal static unsafe partial class Kernel
 {
+    internal const int CapOverrideFileAccess = 1;
+    internal const int CapReadEveryFile = 2;
     internal const int CapNetBindService = 10;
+
+    internal const int LockExclusive = 2;
+    internal const int LockRelease = 8;
 
     internal const int SigPipe = 13;
     internal const int SigWinch = 28;
@@ -18,6 +23,13 @@ internal static unsafe partial class Kernel
 
     [LibraryImport("libc", EntryPoint = "dup", SetLastError = true)]
     internal static partial int Duplicate(int fd);
+
+    /// <summary>The permissions that new files do not get, of the whole process. Returns what it was.</summary>
+    [LibraryImport("libc", EntryPoint = "umask")]
+    internal static partial uint SetFileMask(uint mask);
+
+    [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
+    internal static partial int Lock(int fd, int operation);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     internal static partial int Close(int fd);
