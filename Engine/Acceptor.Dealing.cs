@@ -29,7 +29,8 @@ internal sealed unsafe partial class Acceptor
     /// <summary>False when no worker takes connections any more, because the server is at its end.</summary>
     private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
     {
-        int perAddress = _server.Options.MaxConnectionsPerAddress;
+        // A client of a Unix domain socket has no address that could be counted.
+        int perAddress = remote.HasAddress ? _server.Options.MaxConnectionsPerAddress : 0;
         if (!_server.Admission.TryEnter(remote, _server.ConnectionLimit, perAddress, out int reached))
         {
             Reject(fd, remote, reached);

@@ -3,40 +3,41 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// How many connections each peer's address has, where that is limited. Taken by the acceptor and given back by the workers, so under
-/// a lock: it is touched twice in a connection's life, and only where the limit is set.
+/// Counts the connections of each peer's network, where their number is limited: an IPv4 address, or the /64 of an IPv6 address. An
+/// acceptor takes and the workers give back, under a lock: a connection takes it twice in its life, and only where the limit is set.
 /// </summary>
 internal sealed class AddressLimiter
 {
     private readonly Dictionary<SockAddr, int> _counts = [];
     private readonly Lock _lock = new();
 
-    /// <summary>Counts one more. False when the address has as many as it may.</summary>
+    /// <summary>Counts one more connection. False when the peer's network has as many as it may.</summary>
     internal bool TryTake(in SockAddr remote, int limit)
     {
-        SockAddr address = remote.WithoutPort();
+        SockAddr network = remote.Network();
         lock (_lock)
         {
-            int count = _counts.GetValueOrDefault(address);
+            int count = _counts.GetValueOrDefault(network);
             if (count >= limit)
             {
                 return false;
             }
 
-            _counts[address] = count + 1;
+            _counts[network] = count + 1;
             return true;
         }
     }
 
+    /// <summary>Gives back what <see cref="TryTake"/> took for a connection.</summary>
     internal void Release(in SockAddr remote)
     {
-        SockAddr address = remote.WithoutPort();
+        SockAddr network = remote.Network();
         lock (_lock)
         {
-            // An address without connections leaves no trace: a scan of the whole network must not fill the memory.
-            if (--_counts[address] == 0)
+            // A network without connections leaves no trace, because a scan of the whole Internet must not fill the memory.
+            if (--_counts[network] == 0)
             {
-                _counts.Remove(address);
+                _counts.Remove(network);
             }
         }
     }

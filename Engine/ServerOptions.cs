@@ -7,6 +7,12 @@ namespace C10kServer.Engine;
 /// </summary>
 public sealed record ServerOptions
 {
+    internal const string NoClientHasAnAddress =
+        "Clients of a Unix domain socket have no address that could be counted. Leave the limit out, or let the server listen on an address too.";
+
+    // MAX_TCP_KEEPIDLE of the kernel.
+    private const int MaxKeepAliveSeconds = 32_767;
+
     /// <summary>For logs, thread names and people.</summary>
     public string Name { get; init; } = "C10k";
 
@@ -24,7 +30,7 @@ public sealed record ServerOptions
 
     /// <summary>
     /// Listening sockets that the process was started with, see <see cref="InheritedSockets"/>, besides the addresses; these may be
-    /// empty then. The server closes them at its end.
+    /// empty then. A start takes the descriptors over and closes them; one that fails leaves them open.
     /// </summary>
     public IReadOnlyList<int> Inherited { get; init; } = [];
 
@@ -43,7 +49,10 @@ public sealed record ServerOptions
     /// <summary>Connections open at a time; one more is reset. 0: as many as the process has descriptors for.</summary>
     public int MaxConnections { get; init; }
 
-    /// <summary>Connections that one remote address may have at a time; one more is reset. 0: no such limit.</summary>
+    /// <summary>
+    /// Connections that one client address may have at a time; one more is reset. IPv6 addresses count by their first 64 bits, because a host
+    /// chooses the others as it likes. Clients of a Unix domain socket have no address and no such limit. 0: no such limit.
+    /// </summary>
     public int MaxConnectionsPerAddress { get; init; }
 
     /// <summary>Connections accepted a second; more wait in the kernel's queue. 0: no such limit.</summary>
@@ -61,7 +70,10 @@ public sealed record ServerOptions
     /// <summary>A server on :: takes IPv4 connections too, and shows their addresses as IPv4.</summary>
     public bool DualMode { get; init; }
 
-    /// <summary>TCP keep-alive: after so long without a sign of the peer it is probed, see tcp(7). Zero: none.</summary>
+    /// <summary>
+    /// TCP keep-alive: after so long without a sign of the peer it is probed, see tcp(7). In whole seconds, to 32,767, as the kernel takes it.
+    /// Zero: none.
+    /// </summary>
     public TimeSpan KeepAliveTime { get; init; }
 
     /// <summary>TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel gives the peer up. Zero: its default.</summary>
@@ -139,9 +151,20 @@ public sealed record ServerOptions
             throw new ArgumentException("A server listens on one address at least.", nameof(Addresses));
         }
 
-        if (UnixPath is { } path && (path.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(path) > UnixSocketFile.MaxPathLength))
+        foreach (IPAddress address in Addresses)
         {
-            throw new ArgumentException($"The path of a socket has 1 to {UnixSocketFile.MaxPathLength} bytes.", nameof(UnixPath));
+            CheckAddress(address, nameof(Addresses));
+        }
+
+        if (UnixPath is { } path
+            && (path.Length == 0 || path.Contains('\0') || System.Text.Encoding.UTF8.GetByteCount(path) > UnixSocketFile.MaxPathLength))
+        {
+            throw new ArgumentException($"The path of a socket has 1 to {UnixSocketFile.MaxPathLength} bytes, and none that is a zero.", nameof(UnixPath));
+        }
+
+        if (MaxConnectionsPerAddress > 0 && Addresses.Count == 0 && Inherited.Count == 0)
+        {
+            throw new ArgumentException(NoClientHasAnAddress, nameof(MaxConnectionsPerAddress));
         }
 
         if (LogPath is { } log && (log.Length == 0 || log.Contains('\0')))
@@ -162,8 +185,8 @@ public sealed record ServerOptions
         InRange(AcceptRate, 0, int.MaxValue, nameof(AcceptRate));
         InRange((int)Dispatch, 0, (int)DispatchMode.ReusePort, nameof(Dispatch));
         InRange(BusyPoll, TimeSpan.Zero, TimeSpan.FromSeconds(1), nameof(BusyPoll));
-        InRange(KeepAliveTime, TimeSpan.Zero, nameof(KeepAliveTime));
-        InRange(UserTimeout, TimeSpan.Zero, TimeSpan.FromMilliseconds(int.MaxValue), nameof(UserTimeout));
+        InKernelsRange(KeepAliveTime, TimeSpan.FromSeconds(MaxKeepAliveSeconds), $"{MaxKeepAliveSeconds:N0} seconds", nameof(KeepAliveTime));
+        InKernelsRange(UserTimeout, TimeSpan.FromMilliseconds(int.MaxValue), $"{int.MaxValue:N0} milliseconds", nameof(UserTimeout));
         InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));
         InRange(MaxSendQueue, HighWaterMark, int.MaxValue, nameof(MaxSendQueue));
         InRange(MaxMessage, 1, Array.MaxLength / 2, nameof(MaxMessage));
@@ -179,6 +202,34 @@ public sealed record ServerOptions
 
         // Without an end to lingering, a peer that never closes would be held for ever.
         InRange(LingerTimeout, TimeSpan.FromMilliseconds(1), nameof(LingerTimeout));
+    }
+
+    /// <summary>Refuses what bind(2) would refuse with a bare EINVAL.</summary>
+    private static void CheckAddress(IPAddress address, string name)
+    {
+        if (address.IsIPv6LinkLocal && address.ScopeId == 0)
+        {
+            throw new ArgumentException(
+                $"{address} is link-local, and every interface has such addresses of its own. Name the interface: {address}%eth0 (ip link shows the interfaces).",
+                name);
+        }
+
+        if (address.IsIPv4MappedToIPv6)
+        {
+            throw new ArgumentException(
+                $"{address} is an IPv4 address that is written as IPv6. Give {address.MapToIPv4()}, or :: with DualMode for all addresses of both kinds.",
+                name);
+        }
+    }
+
+    // Pitfall 60: setsockopt(2) would say EINVAL, and not which option, nor how much is too much.
+    private static void InKernelsRange(TimeSpan value, TimeSpan most, FormattableString longest, string name)
+    {
+        if (value < TimeSpan.Zero || value > most)
+        {
+            throw new ArgumentOutOfRangeException(
+                name, value, $"{name} must be from 0 to {FormattableString.Invariant(longest)}, the longest that the kernel takes.");
+        }
     }
 
     private static void InRange(int value, int least, int most, string name)

@@ -32,8 +32,14 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
 
     internal int Port => _port;
 
-    /// <summary>The host alone: what connections from one machine have in common. IPv4 is the same however it came.</summary>
-    internal SockAddr WithoutPort() => IsIPv4 ? new SockAddr(AfInet, 0, 0, (uint)_low, 0) : new SockAddr(_family, 0, _high, _low, _scope);
+    /// <summary>False for a client of a Unix domain socket.</summary>
+    internal bool HasAddress => _family != 0;
+
+    /// <summary>
+    /// What one client can have all addresses of: an IPv4 address, mapped into IPv6 or not, and of an IPv6 address its first 64 bits with
+    /// the zone, because a host chooses the other 64 as it likes (pitfall 58).
+    /// </summary>
+    internal SockAddr Network() => IsIPv4 ? new SockAddr(AfInet, 0, 0, (uint)_low, 0) : new SockAddr(_family, 0, _high, 0, _scope);
 
     // Plain, or mapped into IPv6 by a dual-stack socket (::ffff:a.b.c.d).
     private bool IsIPv4 => _family == AfInet || (_family == AfInet6 && _high == 0 && _low >> 32 == 0x0000_FFFF);

@@ -42,6 +42,36 @@ public class LimitTests
         }
     }
 
+    [Fact]
+    public void Clients_of_a_Unix_domain_socket_have_no_address_and_no_share_of_one()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"c10k-{Environment.ProcessId}.sock");
+        using var fixture = new ServerFixture(new EchoHandler(), options => options with { UnixPath = path, MaxConnectionsPerAddress = 2 });
+        List<Socket> clients = [.. Enumerable.Range(0, 5).Select(_ => new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))];
+        clients.ForEach(client => client.Connect(new UnixDomainSocketEndPoint(path)));
+        Eventually.Equal(5, () => fixture.Server.Accepted + fixture.Server.Rejected);
+        Assert.Equal(0, fixture.Server.Rejected);
+        using TestClient first = fixture.Connect();
+        using TestClient second = fixture.Connect();
+        using (TestClient third = fixture.Connect())
+        {
+            third.AssertReset();
+        }
+
+        Assert.Equal(7, fixture.Server.Accepted);
+        clients.ForEach(static client => client.Dispose());
+        File.Delete(path + ".lock");
+    }
+
+    [Fact]
+    public void A_limit_for_each_address_is_refused_where_no_client_has_one()
+    {
+        var options = new ServerOptions { Addresses = [], UnixPath = "/tmp/c10k.sock", MaxConnectionsPerAddress = 2, HandlerFactory = BuiltInHandlers.Echo };
+        var e = Assert.Throws<ArgumentException>(() => new Server(options));
+        Assert.Equal(nameof(ServerOptions.MaxConnectionsPerAddress), e.ParamName);
+        Assert.Contains("no address", e.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(DispatchMode.RoundRobin)]
     [InlineData(DispatchMode.ReusePort)]

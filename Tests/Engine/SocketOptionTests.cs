@@ -75,6 +75,59 @@ public class SocketOptionTests
     }
 
     [Fact]
+    public void The_longest_keep_alive_and_user_timeout_that_the_options_allow_are_taken_by_the_kernel()
+    {
+        (int Idle, int Interval, int UserTimeout) seen = default;
+        var handler = new LambdaHandler
+        {
+            Opened = connection => seen = (
+                Kernel.GetOption(connection.Fd, Sockets.IpProtoTcp, Sockets.TcpKeepIdle),
+                Kernel.GetOption(connection.Fd, Sockets.IpProtoTcp, Sockets.TcpKeepInterval),
+                Kernel.GetOption(connection.Fd, Sockets.IpProtoTcp, Sockets.TcpUserTimeout)),
+            Received = static (connection, data) => connection.Write(data),
+        };
+        using var fixture = new ServerFixture(
+            handler,
+            static options => options with { KeepAliveTime = TimeSpan.FromSeconds(32_767), UserTimeout = TimeSpan.FromMilliseconds(int.MaxValue) });
+        using TestClient client = fixture.Connect();
+        client.Echo(1, 1);
+        Assert.Equal((32_767, 6553, int.MaxValue), seen);
+    }
+
+    [Fact]
+    public void A_keep_alive_or_user_timeout_that_is_no_whole_unit_of_the_kernels_is_rounded_up_and_not_to_none()
+    {
+        (int Idle, int UserTimeout) seen = default;
+        var handler = new LambdaHandler
+        {
+            Opened = connection => seen = (
+                Kernel.GetOption(connection.Fd, Sockets.IpProtoTcp, Sockets.TcpKeepIdle),
+                Kernel.GetOption(connection.Fd, Sockets.IpProtoTcp, Sockets.TcpUserTimeout)),
+            Received = static (connection, data) => connection.Write(data),
+        };
+        using var fixture = new ServerFixture(
+            handler,
+            static options => options with { KeepAliveTime = TimeSpan.FromMilliseconds(1500), UserTimeout = TimeSpan.FromMicroseconds(300) });
+        using TestClient client = fixture.Connect();
+        client.Echo(1, 1);
+        Assert.Equal((2, 1), seen);
+    }
+
+    [Fact]
+    public void A_time_that_is_too_long_for_the_kernel_is_refused_with_the_longest_one()
+    {
+        var options = new ServerOptions { HandlerFactory = BuiltInHandlers.Echo };
+        var keepAlive = Assert.Throws<ArgumentOutOfRangeException>(
+            () => new Server(options with { KeepAliveTime = TimeSpan.FromSeconds(32_768) }));
+        Assert.Equal(nameof(ServerOptions.KeepAliveTime), keepAlive.ParamName);
+        Assert.Contains("32,767 seconds", keepAlive.Message, StringComparison.Ordinal);
+        var userTimeout = Assert.Throws<ArgumentOutOfRangeException>(
+            () => new Server(options with { UserTimeout = TimeSpan.FromMilliseconds(1d + int.MaxValue) }));
+        Assert.Equal(nameof(ServerOptions.UserTimeout), userTimeout.ParamName);
+        Assert.Contains("2,147,483,647 milliseconds", userTimeout.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_thousand_connects_at_once_wait_in_the_backlog_and_not_for_a_retransmission()
     {
         const int Count = 1000;
