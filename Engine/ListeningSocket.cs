@@ -103,27 +103,23 @@ internal sealed class ListeningSocket : IDisposable
     internal static ListeningSocket OpenUnix(string path, ServerOptions options)
     {
         var descriptor = new Descriptor(Socket(SockAddr.AfUnix, errno => ServerStartException.For(path, errno)));
-        UnixSocketFile? file = null;
         try
         {
-            file = UnixSocketFile.Bind(descriptor.Fd, path, options.UnixMode);
-            if (Libc.Listen(descriptor.Fd, options.Backlog) != 0)
-            {
-                throw ServerStartException.For(path, Errno.Last);
-            }
-
+            UnixSocketFile file = UnixSocketFile.Listen(descriptor.Fd, path, options.UnixMode, options.Backlog);
             return new ListeningSocket(descriptor, new UnixEndPoint(path), file);
         }
         catch
         {
-            file?.Remove();
             descriptor.Dispose();
             throw;
         }
     }
 
-    /// <summary>Takes over a descriptor that the process was started with; its options are made ours.</summary>
-    /// <exception cref="ServerStartException">It is no listening stream socket; it is left as it was.</exception>
+    /// <summary>
+    /// Listens on a socket that the process was started with, by a descriptor of its own: the one that was passed in stays open, so that a
+    /// start that fails afterwards leaves it to the next one. The socket itself is one: what is set here is set for both.
+    /// </summary>
+    /// <exception cref="ServerStartException">The descriptor is not that of a listening stream socket, or refuses an option.</exception>
     internal static ListeningSocket Adopt(int fd, ServerOptions options)
     {
         if (Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoAcceptConn) != 1 || Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoType) != Sockets.Stream)
@@ -131,15 +127,34 @@ internal sealed class ListeningSocket : IDisposable
             throw new ServerStartException(StartFailure.Other, $"Descriptor {fd} is no listening stream socket: the unit that passes it wants ListenStream=.");
         }
 
-        Sockets.MakeOurs(fd);
         SockAddr bound = Sockets.LocalAddress(fd);
-        if (bound.Family is SockAddr.AfInet or SockAddr.AfInet6)
+        EndPoint endPoint = bound.HasAddress ? bound.ToEndPoint() : new UnixEndPoint(Sockets.LocalPath(fd));
+        int copy = Sockets.Duplicate(fd);
+        Check("fcntl(F_DUPFD_CLOEXEC)", copy >= 0 ? 0 : Errno.Last);
+        var descriptor = new Descriptor(copy);
+        try
         {
-            SetTcpOptions(fd, options, static (_, _) => { });
+            if (bound.HasAddress)
+            {
+                SetTcpOptions(copy, options, Check);
+            }
+
+            Check("fcntl(F_SETFL)", Sockets.SetNonblocking(copy));
+            return new ListeningSocket(descriptor, endPoint, inherited: true);
+        }
+        catch
+        {
+            descriptor.Dispose();
+            throw;
         }
 
-        EndPoint endPoint = bound.Family is SockAddr.AfInet or SockAddr.AfInet6 ? bound.ToEndPoint() : new UnixEndPoint(Sockets.LocalPath(fd));
-        return new ListeningSocket(new Descriptor(fd), endPoint, inherited: true);
+        void Check(string call, int errno)
+        {
+            if (errno != 0)
+            {
+                throw ServerStartException.ForInherited(fd, endPoint, call, errno);
+            }
+        }
     }
 
     /// <summary>This end's address of a connection that was accepted here. On the thread that owns the descriptor.</summary>
@@ -191,7 +206,8 @@ internal sealed class ListeningSocket : IDisposable
         return Libc.Bind(fd, bytes, (uint)length) == 0 ? 0 : Errno.Last;
     }
 
-    // Accepted sockets inherit these on Linux: a call each instead of one a connection.
+    // Accepted sockets inherit these on Linux: a call each instead of one a connection. Parts of the kernel's unit are rounded up, because 0
+    // would be none at all.
     private static void SetTcpOptions(int fd, ServerOptions options, Action<string, int> check)
     {
         if (options.NoDelay)
@@ -202,7 +218,7 @@ internal sealed class ListeningSocket : IDisposable
 
         if (options.KeepAliveTime > TimeSpan.Zero)
         {
-            int seconds = Math.Max(1, (int)options.KeepAliveTime.TotalSeconds);
+            int seconds = (int)Math.Ceiling(options.KeepAliveTime.TotalSeconds);
             check("setsockopt(SO_KEEPALIVE)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoKeepAlive, 1));
             check("setsockopt(TCP_KEEPIDLE)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepIdle, seconds));
             check("setsockopt(TCP_KEEPINTVL)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpKeepInterval, Math.Max(1, seconds / KeepAliveProbes)));
@@ -211,7 +227,7 @@ internal sealed class ListeningSocket : IDisposable
 
         if (options.UserTimeout > TimeSpan.Zero)
         {
-            check("setsockopt(TCP_USER_TIMEOUT)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpUserTimeout, (int)options.UserTimeout.TotalMilliseconds));
+            check("setsockopt(TCP_USER_TIMEOUT)", Sockets.SetOption(fd, Sockets.IpProtoTcp, Sockets.TcpUserTimeout, (int)Math.Ceiling(options.UserTimeout.TotalMilliseconds)));
         }
     }
 }

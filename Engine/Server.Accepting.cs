@@ -1,4 +1,5 @@
 using System.Net;
+using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
@@ -65,23 +66,28 @@ public sealed partial class Server
     private void Listen(Acceptor acceptor)
     {
         var endPoints = new List<EndPoint>();
-        int port = Options.Port;
-        foreach (IPAddress address in Options.Addresses)
+        List<ListeningSocket> sockets = OpenAddresses();
+        try
         {
-            ListeningSocket socket = ListeningSocket.Open(address, port, Options);
-
-            // Port 0 is one free port, and the same one on all addresses.
-            port = ((IPEndPoint)socket.EndPoint).Port;
-            endPoints.Add(socket.EndPoint);
-            if (Options.Dispatch == DispatchMode.ReusePort)
+            foreach (ListeningSocket socket in sockets)
             {
-                // SO_REUSEPORT would let any server of this user in on the port: this is what refuses a second one (pitfall 23).
-                socket.Dispose();
+                endPoints.Add(socket.EndPoint);
+                if (Options.Dispatch == DispatchMode.ReusePort)
+                {
+                    // SO_REUSEPORT would let any server of this user in on the port: this is what refuses a second one (pitfall 23).
+                    socket.Dispose();
+                }
+                else
+                {
+                    Add(acceptor, socket);
+                }
             }
-            else
-            {
-                Add(acceptor, socket);
-            }
+        }
+        catch
+        {
+            // Those that the acceptor has are closed twice, of which the second time does nothing.
+            sockets.ForEach(static socket => socket.Dispose());
+            throw;
         }
 
         if (Options.UnixPath is { } path)
@@ -97,10 +103,62 @@ public sealed partial class Server
             endPoints.Add(socket.EndPoint);
         }
 
+        if (Options.MaxConnectionsPerAddress > 0 && !endPoints.OfType<IPEndPoint>().Any())
+        {
+            throw new ServerStartException(StartFailure.Other, ServerOptions.NoClientHasAnAddress);
+        }
+
         EndPoints = endPoints;
         foreach (Worker worker in Workers.Current)
         {
             GiveSockets(worker);
+        }
+    }
+
+    /// <summary>
+    /// A socket for each address, all on one port. Where the kernel is to choose it (port 0) it looks at the first address alone, so that
+    /// another may have the port in use: then some more ports are tried.
+    /// </summary>
+    private List<ListeningSocket> OpenAddresses()
+    {
+        const int Tries = 16;
+        var sockets = new List<ListeningSocket>();
+        for (int left = Options.Port == 0 ? Tries : 1; ; left--)
+        {
+            try
+            {
+                int port = Options.Port;
+                foreach (IPAddress address in Options.Addresses)
+                {
+                    ListeningSocket socket = ListeningSocket.Open(address, port, Options);
+                    sockets.Add(socket);
+                    port = ((IPEndPoint)socket.EndPoint).Port;
+                }
+
+                return sockets;
+            }
+            catch (ServerStartException e)
+            {
+                bool another = e.Failure == StartFailure.PortInUse && sockets.Count > 0 && left > 1;
+                sockets.ForEach(static socket => socket.Dispose());
+                sockets.Clear();
+                if (!another)
+                {
+                    throw;
+                }
+            }
+        }
+    }
+
+    /// <summary>
+    /// When the start has succeeded: the server's own descriptors hold the sockets that were passed in. Closed before, these would be lost to the
+    /// next start after one that fails.
+    /// </summary>
+    private void CloseInherited()
+    {
+        foreach (int fd in Options.Inherited)
+        {
+            _ = Libc.Close(fd);
         }
     }
 

@@ -107,6 +107,7 @@ public sealed partial class Server : IDisposable
                 }
             }
 
+            CloseInherited();
             _startedAt = Clock.Now;
             Become(ServerState.Running);
             _logFile?.Start();

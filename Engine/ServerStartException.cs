@@ -28,8 +28,23 @@ public sealed class ServerStartException : IOException
             StartFailure.AddressNotAvailable,
             $"{endPoint.Address} is no address of this machine (ip address shows those that are). 127.0.0.1 is loopback, 0.0.0.0 is all of IPv4.",
             errno),
+        Native.Errno.ENODEV => new(
+            StartFailure.AddressNotAvailable,
+            $"{endPoint.Address} cannot be listened on, because this machine has no interface {endPoint.Address.ScopeId} (ip link shows the interfaces).",
+            errno),
         Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
         _ => new(StartFailure.Other, $"Cannot listen on {endPoint}: {call}: {Native.Errno.Describe(errno)}.", errno),
+    };
+
+    /// <summary>For a listening socket that the process was started with.</summary>
+    internal static ServerStartException ForInherited(int fd, EndPoint endPoint, string call, int errno) => errno switch
+    {
+        Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
+        _ => new(
+            StartFailure.Other,
+            $"The socket that was passed in as descriptor {fd} ({endPoint}) does not take an option of this server: {call}: "
+            + $"{Native.Errno.Describe(errno)}. Leave that option out, or have the unit pass a plain TCP socket.",
+            errno),
     };
 
     /// <summary>For the path of a Unix domain socket.</summary>
@@ -40,6 +55,31 @@ public sealed class ServerStartException : IOException
         Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
         _ => new(StartFailure.AddressNotAvailable, $"Cannot listen on {path}: {Native.Errno.Describe(errno)}.", errno),
     };
+
+    /// <summary>For the lock beside the path of a Unix domain socket.</summary>
+    internal static ServerStartException ForLock(string path, string name, int errno) => errno switch
+    {
+        Native.Errno.ENOENT or Native.Errno.ENOTDIR or Native.Errno.EMFILE or Native.Errno.ENFILE => For(path, errno),
+        Native.Errno.EACCES or Native.Errno.EPERM or Native.Errno.EROFS => new(
+            StartFailure.PortAccessDenied,
+            $"This user may not open {name}, which a server locks while it starts on {path}. Choose a directory that this user may write to; "
+            + "if the file is another user's, remove it or choose another path.",
+            errno),
+        Native.Errno.ELOOP => new(
+            StartFailure.AddressNotAvailable,
+            $"{name} is a symbolic link, and a server that starts on {path} needs a file there. Remove the link, or choose another path.",
+            errno),
+        _ => new(
+            StartFailure.AddressNotAvailable,
+            $"{name}, which a server locks while it starts on {path}, cannot be locked: {Native.Errno.Describe(errno)}. Choose another path.",
+            errno),
+    };
+
+    /// <summary>For the mode of a Unix domain socket's file.</summary>
+    internal static ServerStartException ForMode(string path, UnixFileMode mode, int errno) => new(
+        errno is Native.Errno.EPERM or Native.Errno.EACCES or Native.Errno.EROFS ? StartFailure.PortAccessDenied : StartFailure.AddressNotAvailable,
+        $"{path} cannot be given the mode {Convert.ToString((int)mode, 8)}: {Native.Errno.Describe(errno)}. Choose another directory, or leave out the mode.",
+        errno);
 
     /// <summary>For the file of a log.</summary>
     internal static ServerStartException ForLog(string path, int errno) => errno switch

@@ -4,21 +4,147 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The file of a Unix domain socket: made by bind, and nobody's to remove but ours (pitfall 49). See unix(7).
+/// The file of a Unix domain socket: bind makes it, and only this server may remove it (pitfall 49). A lock beside it, path.lock, is held
+/// from before bind until listen has returned, because a socket that is bound and does not listen yet looks like one that was left behind
+/// (pitfall 59). The lock stays when the server ends: removing it would give two processes a lock each. See unix(7) and flock(2).
 /// </summary>
 internal sealed unsafe class UnixSocketFile
 {
-    /// <summary>Bytes of UTF-8 that fit into a sockaddr_un, with the zero at their end.</summary>
+    /// <summary>Bytes of UTF-8 that fit into a sockaddr_un, with the zero at their end. The lock's path has no such limit.</summary>
     internal const int MaxPathLength = 107;
+
+    private const string LockSuffix = ".lock";
+    private const int LockInterval = 5;
 
     private readonly string _path;
     private readonly FileIdentity _identity;
+    private int _removed;
 
     private UnixSocketFile(string path, FileIdentity identity) => (_path, _identity) = (path, identity);
 
-    /// <summary>Binds a socket to a path. A file that another server left behind is replaced, if nobody answers on it.</summary>
-    /// <exception cref="ServerStartException">Somebody answers there, it is no socket, or the directory does not let us.</exception>
-    internal static UnixSocketFile Bind(int fd, string path, UnixFileMode? mode)
+    /// <summary>
+    /// Milliseconds that a start waits for another one on its path, which holds the lock for microseconds: only a process that was stopped
+    /// holds it longer. Shorter than the half second in which a cmdlet must answer to Ctrl+C; tests set more, because a machine may stand
+    /// still.
+    /// </summary>
+    internal static int LockPatience { get; set; } = 400;
+
+    /// <summary>Binds a socket to a path and listens. A file that another server left behind is replaced, if nobody answers on it.</summary>
+    /// <exception cref="ServerStartException">
+    /// Somebody answers there, the file is not a socket, or the directory does not let us. No file is left behind but the lock.
+    /// </exception>
+    internal static UnixSocketFile Listen(int fd, string path, UnixFileMode? mode, int backlog)
+    {
+        using Descriptor held = Lock(path);
+        Bind(fd, path);
+        var file = new UnixSocketFile(path, FileIdentity.Of(path));
+        try
+        {
+            // Before listen: until then nobody can connect.
+            if (mode is { } wanted && SetMode(path, wanted) is not 0 and var refused)
+            {
+                throw ServerStartException.ForMode(path, wanted, refused);
+            }
+
+            return Libc.Listen(fd, backlog) == 0 ? file : throw ServerStartException.For(path, Errno.Last);
+        }
+        catch
+        {
+            file.Remove();
+            throw;
+        }
+    }
+
+    /// <summary>Removes the file, once, and unless another file has its place by now. From any thread.</summary>
+    internal void Remove()
+    {
+        // A successor's file may get the same inode as soon as ours is gone, so that a second look would take it for ours.
+        if (Interlocked.Exchange(ref _removed, 1) != 0)
+        {
+            return;
+        }
+
+        FileIdentity identity = FileIdentity.Of(_path);
+        if (identity.IsSocket && identity == _identity)
+        {
+            // A file that cannot be removed now, because its directory was closed to us meanwhile, is one that the next start replaces.
+            _ = Unlink(_path);
+        }
+    }
+
+    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
+    internal static uint Write(string path, byte* address)
+    {
+        var bytes = new Span<byte>(address, SockAddr.MaxLength);
+        bytes.Clear();
+        BitConverter.TryWriteBytes(bytes, (ushort)SockAddr.AfUnix);
+        int n = Encoding.UTF8.GetBytes(path, bytes[2..(2 + MaxPathLength)]);
+        return (uint)(2 + n + 1);
+    }
+
+    /// <summary>Waits for the path's lock. The kernel takes it back when the descriptor is closed, also by the end of the process.</summary>
+    private static Descriptor Lock(string path)
+    {
+        const int Exclusive = 2;
+        const int NonBlocking = 4;
+        string name = path + LockSuffix;
+        Descriptor file = OpenLock(path, name);
+        try
+        {
+            long deadline = Clock.Now + LockPatience;
+            while (Libc.Flock(file, Exclusive | NonBlocking) != 0)
+            {
+                int errno = Errno.Last;
+                if (errno is not (Errno.EAGAIN or Errno.EINTR))
+                {
+                    throw ServerStartException.ForLock(path, name, errno);
+                }
+
+                if (Clock.Now >= deadline)
+                {
+                    throw new ServerStartException(
+                        StartFailure.PortInUse,
+                        $"Another process is about to start a server on {path}: it holds {name} (fuser shows it). Try again, or choose another path.",
+                        Errno.EADDRINUSE);
+                }
+
+                // flock(2) has no time limit of its own, and an alarm would hit any thread of the shell.
+                Thread.Sleep(LockInterval);
+            }
+
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static Descriptor OpenLock(string path, string name)
+    {
+        // open(2); the values are those of x86-64, arm64 and riscv64, but for O_NOFOLLOW, which arm64 has elsewhere.
+        const int Create = 0x40;
+        const int Nonblock = 0x800;
+        const int Cloexec = 0x80000;
+        const uint UserAlone = 0x180;
+        int noFollow = System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.Arm64 ? 0x8000 : 0x20000;
+
+        // A link is not followed, because in /tmp anybody could have a file made anywhere by it.
+        fixed (byte* p = Encoding.UTF8.GetBytes(name + '\0'))
+        {
+            int fd;
+            do
+            {
+                fd = Libc.Open(p, Create | noFollow | Nonblock | Cloexec, UserAlone);
+            }
+            while (fd < 0 && Errno.Last == Errno.EINTR);
+
+            return fd >= 0 ? new Descriptor(fd) : throw ServerStartException.ForLock(path, name, Errno.Last);
+        }
+    }
+
+    private static void Bind(int fd, string path)
     {
         byte* address = stackalloc byte[SockAddr.MaxLength];
         uint length = Write(path, address);
@@ -33,23 +159,13 @@ internal sealed unsafe class UnixSocketFile
         {
             throw ServerStartException.For(path, errno);
         }
-
-        if (mode is { } wanted)
-        {
-            // Before listen: until then nobody can connect.
-            File.SetUnixFileMode(path, wanted);
-        }
-
-        return new UnixSocketFile(path, FileIdentity.Of(path));
     }
 
-    /// <summary>Removes the file, unless it is another one by now.</summary>
-    internal void Remove()
+    private static int SetMode(string path, UnixFileMode mode)
     {
-        FileIdentity identity = FileIdentity.Of(_path);
-        if (identity.IsSocket && identity == _identity)
+        fixed (byte* p = Encoding.UTF8.GetBytes(path + '\0'))
         {
-            File.Delete(_path);
+            return Libc.Chmod(p, (uint)mode) == 0 ? 0 : Errno.Last;
         }
     }
 
@@ -58,7 +174,7 @@ internal sealed unsafe class UnixSocketFile
         if (!FileIdentity.Of(path).IsSocket)
         {
             throw new ServerStartException(
-                StartFailure.PortInUse, $"{path} is there and is no socket. Choose another path, or remove it.", Errno.EADDRINUSE);
+                StartFailure.PortInUse, $"The file {path} exists and is not a socket. Choose another path, or remove the file.", Errno.EADDRINUSE);
         }
 
         int probe = Libc.Socket(SockAddr.AfUnix, Sockets.Stream | Sockets.Nonblock | Sockets.Cloexec, 0);
@@ -76,16 +192,18 @@ internal sealed unsafe class UnixSocketFile
                 StartFailure.PortInUse, $"Another server listens on {path}. Choose another path, or stop that one.", Errno.EADDRINUSE);
         }
 
-        File.Delete(path);
+        int refused = Unlink(path);
+        if (refused is not 0 and not Errno.ENOENT)
+        {
+            throw ServerStartException.For(path, refused);
+        }
     }
 
-    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
-    internal static uint Write(string path, byte* address)
+    private static int Unlink(string path)
     {
-        var bytes = new Span<byte>(address, SockAddr.MaxLength);
-        bytes.Clear();
-        BitConverter.TryWriteBytes(bytes, (ushort)SockAddr.AfUnix);
-        int n = Encoding.UTF8.GetBytes(path, bytes[2..(2 + MaxPathLength)]);
-        return (uint)(2 + n + 1);
+        fixed (byte* p = Encoding.UTF8.GetBytes(path + '\0'))
+        {
+            return Libc.Unlink(p) == 0 ? 0 : Errno.Last;
+        }
     }
 }

@@ -14,6 +14,9 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     private const string BuiltInSet = "BuiltIn";
     private const string CompiledSet = "Compiled";
 
+    // Whether this start has the sockets of systemd, which are the next one's if it fails.
+    private bool _tookInherited;
+
     /// <summary>The server's name.</summary>
     [Parameter(Position = 0)]
     [ServerName]
@@ -181,6 +184,10 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             if (!started)
             {
                 ServerRegistry.Release(reservation);
+                if (_tookInherited)
+                {
+                    Engine.InheritedSockets.GiveBack();
+                }
             }
         }
     }
@@ -276,6 +283,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
                 "NoSystemdSocket", ErrorCategory.ResourceUnavailable, null);
         }
 
+        _tookInherited = true;
         return sockets;
     }
 
@@ -317,7 +325,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             return options;
         }
 
-        // They can be taken once in a process, so not for options that are wrong anyway. Any number stands for them meanwhile.
+        // Another runspace may want the sockets, so they are not taken for options that are wrong anyway. Any number stands for them meanwhile.
         (options with { Inherited = [0] }).Validate();
         return options with { Inherited = TakeInherited() };
     }

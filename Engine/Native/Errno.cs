@@ -12,6 +12,7 @@ internal static class Errno
     internal const int EAGAIN = 11;
     internal const int ENOMEM = 12;
     internal const int EACCES = 13;
+    internal const int ENODEV = 19;
     internal const int ENOTDIR = 20;
     internal const int EISDIR = 21;
     internal const int ENFILE = 23;
@@ -19,6 +20,7 @@ internal static class Errno
     internal const int ENOSPC = 28;
     internal const int EROFS = 30;
     internal const int EPIPE = 32;
+    internal const int ELOOP = 40;
     internal const int ENONET = 64;
     internal const int EPROTO = 71;
     internal const int ENOPROTOOPT = 92;

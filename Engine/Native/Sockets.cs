@@ -44,15 +44,20 @@ internal static unsafe class Sockets
         return Libc.GetSockOpt(fd, level, option, &value, &length) == 0 ? value : -1;
     }
 
-    /// <summary>Makes an inherited descriptor behave as our own: non-blocking, and closed in the processes that we start.</summary>
-    internal static void MakeOurs(int fd)
+    /// <summary>Another descriptor for the same socket, which the processes that we start do not get; -1 leaves the errno.</summary>
+    internal static int Duplicate(int fd)
     {
-        const int SetDescriptorFlags = 2;
-        const int CloseOnExec = 1;
+        const int DuplicateCloseOnExec = 1030;
+        return Libc.Fcntl(fd, DuplicateCloseOnExec, 0);
+    }
+
+    /// <summary>0, or the errno.</summary>
+    internal static int SetNonblocking(int fd)
+    {
         const int GetStatusFlags = 3;
         const int SetStatusFlags = 4;
-        _ = Libc.Fcntl(fd, SetDescriptorFlags, CloseOnExec);
-        _ = Libc.Fcntl(fd, SetStatusFlags, Libc.Fcntl(fd, GetStatusFlags, 0) | Nonblock);
+        int flags = Libc.Fcntl(fd, GetStatusFlags, 0);
+        return flags >= 0 && Libc.Fcntl(fd, SetStatusFlags, flags | Nonblock) == 0 ? 0 : Errno.Last;
     }
 
     /// <summary>The path that a Unix domain socket is bound to.</summary>

@@ -148,6 +148,26 @@ public sealed class AddressTests : IDisposable
     [Fact]
     public void Without_a_unit_nothing_is_inherited() => Assert.Empty(InheritedSockets.Take());
 
+    [Theory]
+    [InlineData("fe80::1", "fe80::1%eth0")]
+    [InlineData("::ffff:127.0.0.1", "127.0.0.1")]
+    public void An_address_that_cannot_be_listened_on_is_refused_with_the_one_that_can(string address, string advice)
+    {
+        var options = new ServerOptions { Addresses = [IPAddress.Parse(address)], HandlerFactory = BuiltInHandlers.Echo };
+        var e = Assert.Throws<ArgumentException>(() => new Server(options));
+        Assert.Equal(nameof(ServerOptions.Addresses), e.ParamName);
+        Assert.Contains(advice, e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_interface_that_is_not_there_is_named()
+    {
+        using var server = new Server(new ServerOptions { Addresses = [IPAddress.Parse("fe80::1%99999")], HandlerFactory = BuiltInHandlers.Echo });
+        var e = Assert.Throws<ServerStartException>(server.Start);
+        Assert.Equal(StartFailure.AddressNotAvailable, e.Failure);
+        Assert.Contains("interface 99999", e.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void With_ReusePort_every_worker_accepts_and_a_second_server_is_refused_all_the_same()
     {

@@ -16,6 +16,7 @@ public enum Error
     ENOSPC = 28,
     EPIPE = 32,
     EPROTO = 71,
+    EOPNOTSUPP = 95,
     EAFNOSUPPORT = 97,
     EADDRINUSE = 98,
     EADDRNOTAVAIL = 99,
@@ -24,5 +25,6 @@ public enum Error
     ENOBUFS = 105,
     ENOTCONN = 107,
     ETIMEDOUT = 110,
+    ECONNREFUSED = 111,
     EHOSTUNREACH = 113,
 }

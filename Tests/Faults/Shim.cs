@@ -13,6 +13,9 @@ internal static unsafe partial class Shim
 {
     internal const int OneByte = -1;
 
+    /// <summary>For connect: the socket is bound to the address that it connects to, as the kernel does by chance.</summary>
+    internal const int ToItself = -2;
+
     private const string Library = "c10kfaults";
 
     private static readonly string Path = System.IO.Path.Combine(AppContext.BaseDirectory, $"lib{Library}.so");

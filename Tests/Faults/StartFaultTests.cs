@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using C10kServer.Engine.Handlers;
 
 namespace C10kServer.Faults.Tests;
@@ -45,7 +46,7 @@ public class StartFaultTests
         {
             Assert.True(nth < 100, "it never starts");
             using Shim.Armed armed = Shim.Arm(call, (int)error, Schedule.Nth(nth));
-            Server server = MakeServer(workers);
+            Server server = MakeServer(workers, PortFor(error));
             Exception? thrown = Record.Exception(server.Start);
             if (armed.Injected == 0)
             {
@@ -93,7 +94,7 @@ public class StartFaultTests
                 for (int i = 0; failed < Schedule.EnoughOf(when); i++)
                 {
                     Assert.True(i < 500, $"{failed} of {i} starts failed");
-                    using Server server = MakeServer();
+                    using Server server = MakeServer(port: PortFor(error));
                     if (Record.Exception(server.Start) is { } thrown)
                     {
                         failed++;
@@ -110,9 +111,23 @@ public class StartFaultTests
         AssertNothingLeft();
     }
 
-    private static Server MakeServer(int workers = 2) => new(new ServerOptions
+    // A port that is in use is given up for another where any would do.
+    private static int PortFor(Error error)
+    {
+        if (error != Error.EADDRINUSE)
+        {
+            return 0;
+        }
+
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+
+    private static Server MakeServer(int workers = 2, int port = 0) => new(new ServerOptions
     {
         Name = "f",
+        Port = port,
         WorkerCount = workers,
         Addresses = [IPAddress.Loopback, IPAddress.Parse("127.0.0.2"), IPAddress.IPv6Loopback],
         HandlerFactory = BuiltInHandlers.Echo,

@@ -14,12 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of fcntl.h, whose prototypes would be in the way. */
+enum { F_DUPFD_CLOEXEC = 1030 };
+
 #define EXPORT __attribute__((visibility("default")))
 
 #define CALLS(X)                                                                                                                \
     X(accept4) X(recv) X(send) X(epoll_ctl) X(epoll_wait) X(eventfd) X(epoll_create1) X(socket) X(bind) X(listen) X(setsockopt) \
     X(getsockopt) X(getsockname) X(shutdown) X(close) X(ioctl) X(write) X(getrlimit) X(clock_gettime) X(syscall) \
-    X(connect) X(fcntl) X(statx) X(open) X(timerfd_create) X(timerfd_settime)
+    X(connect) X(fcntl) X(statx) X(open) X(timerfd_create) X(timerfd_settime) X(chmod) X(flock) X(unlink)
 
 #define KIND(name) K_##name,
 enum kind { CALLS(KIND) KINDS };
@@ -39,6 +42,9 @@ enum mode { NONE, NTH, EVERY, PER_MILLE };
 
 /* Instead of an errno: recv and send pass through with a length of one byte. Nothing is lost by it. */
 enum { ONE_BYTE = -1 };
+
+/* Instead of an errno: connect binds the socket to the address that it connects to, as the kernel does by chance. */
+enum { TO_ITSELF = -2 };
 
 static struct schedule {
     atomic_int mode;        /* written last by arm: the fields below are ready when it is set */
@@ -334,20 +340,45 @@ SHIM(int, getrlimit, int resource, void *limits)
 
 SHIM(int, connect, int fd, const void *address, unsigned length)
 {
-    FAIL_FIRST(connect);
+    int error = fault(K_connect);
+    if (error > 0) {
+        errno = error;
+        return -1;
+    }
+    if (error == TO_ITSELF && CALL(bind, int (*)(int, const void *, unsigned))(fd, address, length) != 0)
+        return -1;
     return CALL(connect, int (*)(int, const void *, unsigned))(fd, address, length);
 }
 
 SHIM(int, fcntl, int fd, int command, int value)
 {
     FAIL_FIRST(fcntl);
-    return CALL(fcntl, int (*)(int, int, ...))(fd, command, value);
+    int result = CALL(fcntl, int (*)(int, int, ...))(fd, command, value);
+    return command == F_DUPFD_CLOEXEC ? opened(K_fcntl, result) : result;
 }
 
 SHIM(int, open, const char *path, int flags, unsigned mode)
 {
     FAIL_FIRST(open);
     return opened(K_open, CALL(open, int (*)(const char *, int, ...))(path, flags, mode));
+}
+
+SHIM(int, chmod, const char *path, unsigned mode)
+{
+    FAIL_FIRST(chmod);
+    return CALL(chmod, int (*)(const char *, unsigned))(path, mode);
+}
+
+SHIM(int, unlink, const char *path)
+{
+    FAIL_FIRST(unlink);
+    return CALL(unlink, int (*)(const char *))(path);
+}
+
+SHIM(int, flock, int fd, int operation)
+{
+    FAIL_FIRST(flock);
+    return CALL(flock, int (*)(int, int))(fd, operation);
 }
 
 SHIM(int, statx, int directory, const char *path, int flags, unsigned mask, void *result)
