@@ -124,6 +124,14 @@ internal abstract unsafe partial class LoadLoop
             return;
         }
 
+        if (Target.IsItself(connection.Fd))
+        {
+            // Without lingering, so that the port is free at once for the server that is missing.
+            Sockets.ResetOnClose(connection.Fd);
+            FailConnect(connection, Errno.ECONNREFUSED);
+            return;
+        }
+
         PendingCount--;
         OpenCount++;
         connection.State = LoadConnection.Condition.Open;

@@ -60,6 +60,10 @@ public sealed record LoadOptions
             Target is not UnixEndPoint unix || System.Text.Encoding.UTF8.GetByteCount(unix.Path) <= UnixSocketFile.MaxPathLength,
             $"The path of a socket has at most {UnixSocketFile.MaxPathLength} bytes.",
             nameof(Target));
+        Check(
+            Target is not IPEndPoint { Address: { IsIPv6LinkLocal: true, ScopeId: 0 } },
+            "A link-local address needs its interface, for instance fe80::1%eth0 (ip link shows the interfaces).",
+            nameof(Target));
         InRange((int)Mode, 0, (int)LoadMode.Idle, nameof(Mode));
         InRange(Connections, 1, 1_000_000, nameof(Connections));
         InRange(MessageSize, 1, MaxMessageSize, nameof(MessageSize));

@@ -19,6 +19,8 @@ internal sealed unsafe class LoadTarget
     private readonly byte[] _address = new byte[SockAddr.MaxLength];
     private readonly uint _length;
     private readonly int _sources;
+    private readonly SockAddr _target;
+    private readonly bool _mayMeetItself;
     private int _nextSource;
 
     internal LoadTarget(LoadOptions options)
@@ -32,6 +34,10 @@ internal sealed unsafe class LoadTarget
             bool isLoopback = Family == SockAddr.AfInet && IPAddress.IsLoopback(ip.Address);
             int wanted = options.Mode == LoadMode.Churn ? SourcesForChurn : 1 + ((options.Connections - 1) / ConnectionsPerSource);
             _sources = isLoopback ? wanted : 1;
+            _target = address;
+
+            // A socket that is bound to a source of its own meets itself only where the target is one of the sources.
+            _mayMeetItself = _sources == 1 || (_address[5] == 0 && _address[6] > 0);
             ResetsWhenDone = options.Mode == LoadMode.Churn && !isLoopback;
         }
         else
@@ -82,6 +88,12 @@ internal sealed unsafe class LoadTarget
             return Libc.Connect(fd, address, _length) == 0 || Errno.Last is Errno.EINPROGRESS or Errno.EINTR ? 0 : Errno.Last;
         }
     }
+
+    /// <summary>
+    /// Whether a connection that was just made leads to its own socket. On a port from which the kernel also takes those of clients, where
+    /// nobody listens, it lets a socket connect to itself now and then, and that one would echo faster than any server.
+    /// </summary>
+    internal bool IsItself(int fd) => _mayMeetItself && Sockets.LocalAddress(fd).Equals(_target);
 
     /// <summary>127.0.1.1 to 127.0.1.250, 127.0.2.1, …: all of 127.0.0.0/8 is this machine. The port is chosen by connect.</summary>
     private int BindToSource(int fd)
