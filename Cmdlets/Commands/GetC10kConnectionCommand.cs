@@ -198,7 +198,7 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     {
         foreach (IPNetwork network in RemoteAddress!)
         {
-            if (network.Contains(address))
+            if (NetworkAttribute.Contains(network, address))
             {
                 return true;
             }

@@ -82,10 +82,14 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     {
         if (ParameterSetName != ByObject)
         {
-            EndPoint target = ParameterSetName == ByPath
+            EndPoint? target = ParameterSetName == ByPath
                 ? new Engine.UnixEndPoint(Resolve(UnixPath!))
-                : new IPEndPoint(Reachable(Address.IPAddress), Port);
-            Load(target, IsOwn(target));
+                : Reachable(new IPEndPoint(Address.IPAddress, Port), DualModeOf(Port));
+            if (target is not null)
+            {
+                Load(target, IsOwn(target));
+            }
+
             return;
         }
 
@@ -99,7 +103,10 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
                 continue;
             }
 
-            Load(server.EndPoint is IPEndPoint ip ? new IPEndPoint(Reachable(ip.Address), ip.Port) : server.EndPoint!, isOwn: true);
+            if ((server.EndPoint is IPEndPoint ip ? Reachable(ip, server.Options.DualMode) : server.EndPoint) is EndPoint own)
+            {
+                Load(own, isOwn: true);
+            }
         }
     }
 
@@ -117,11 +124,23 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         return full;
     }
 
-    /// <summary>Every interface has loopback among its addresses.</summary>
-    private static IPAddress Reachable(IPAddress address) =>
-        address.Equals(IPAddress.Any) ? IPAddress.Loopback
-        : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback
-        : address;
+    /// <summary>Where a server is found from here. Null where it is not, which is an error that is written.</summary>
+    private IPEndPoint? Reachable(IPEndPoint listening, bool? dualMode)
+    {
+        if (LocalTarget.For(listening.Address, dualMode) is IPAddress address)
+        {
+            return new IPEndPoint(address, listening.Port);
+        }
+
+        Fail(new LoadException($"No connection to {listening} can be made: {LocalTarget.None}.", 0), "ConnectFailed", ErrorCategory.ConnectionError, listening);
+        return null;
+    }
+
+    /// <summary>Whether the server of this process on :: with that port takes IPv4 too; null where there is none.</summary>
+    private static bool? DualModeOf(int port) => ServerRegistry.List()
+        .Where(server => server.EndPoints.Any(endPoint => endPoint is IPEndPoint ip && ip.Port == port && ip.Address.Equals(IPAddress.IPv6Any)))
+        .Select(server => (bool?)server.Options.DualMode)
+        .FirstOrDefault();
 
     /// <summary>Whether the server is one of this process: its descriptors count too then.</summary>
     private static bool IsOwn(EndPoint target) => ServerRegistry.List().Any(server => server.EndPoints.Any(endPoint =>
@@ -228,10 +247,10 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     }
 
     /// <summary>The engine names its option; the user gave a parameter.</summary>
-    private static string Describe(ArgumentException e) => EngineErrors.Describe(e, e.ParamName switch
+    private string Describe(ArgumentException e) => EngineErrors.Describe(e, e.ParamName switch
     {
         nameof(Engine.Load.LoadOptions.Connections) => nameof(Connection),
-        nameof(Engine.Load.LoadOptions.Target) => nameof(UnixPath),
+        nameof(Engine.Load.LoadOptions.Target) => ParameterSetName == ByPort ? nameof(Address) : nameof(UnixPath),
         _ => e.ParamName!,
     });
 

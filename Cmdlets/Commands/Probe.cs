@@ -31,9 +31,14 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
             return No($"it is {server.State}");
         }
 
+        if (Reachable(server.EndPoint!) is not EndPoint target)
+        {
+            return No(LocalTarget.None);
+        }
+
         try
         {
-            if (!Connect(Reachable(server.EndPoint!)))
+            if (!Connect(target))
             {
                 return No("the connection was not made in time");
             }
@@ -81,11 +86,10 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
 
     private string Stand(string step) => $"{step}; {server.Name} has {Messages.Connections(server.ConnectionCount)}";
 
-    /// <summary>Where a server on all interfaces is found from here.</summary>
-    private static EndPoint Reachable(EndPoint endPoint) => endPoint switch
+    /// <summary>Where the server is found from here; null where it is not.</summary>
+    private EndPoint? Reachable(EndPoint endPoint) => endPoint switch
     {
-        IPEndPoint ip when ip.Address.Equals(IPAddress.Any) => new IPEndPoint(IPAddress.Loopback, ip.Port),
-        IPEndPoint ip when ip.Address.Equals(IPAddress.IPv6Any) => new IPEndPoint(IPAddress.IPv6Loopback, ip.Port),
+        IPEndPoint ip => LocalTarget.For(ip.Address, server.Options.DualMode) is IPAddress address ? new IPEndPoint(address, ip.Port) : null,
         Engine.UnixEndPoint unix => new UnixDomainSocketEndPoint(unix.Path),
         _ => endPoint,
     };

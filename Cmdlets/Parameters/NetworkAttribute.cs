@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Management.Automation;
 using System.Net;
+using System.Net.Sockets;
 
 namespace C10kServer.Parameters;
 
@@ -47,6 +48,14 @@ public sealed class NetworkAttribute : ArgumentTransformationAttribute
         return int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int prefix) ? Network(address, prefix) : null;
     }
 
+    /// <summary>Whether a network has an address. One with a zone (fe80::%2/64) has those of that zone alone.</summary>
+    internal static bool Contains(IPNetwork network, IPAddress address) =>
+        network.Contains(address)
+        && (address.AddressFamily != AddressFamily.InterNetworkV6
+            || network.BaseAddress.AddressFamily != AddressFamily.InterNetworkV6
+            || network.BaseAddress.ScopeId == 0
+            || network.BaseAddress.ScopeId == address.ScopeId);
+
     /// <summary>Bits behind the prefix are dropped, so that a host's own address with its prefix names its network.</summary>
     private static IPNetwork? Network(IPAddress address, int? prefix)
     {
@@ -68,6 +77,7 @@ public sealed class NetworkAttribute : ArgumentTransformationAttribute
             bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
         }
 
-        return new IPNetwork(new IPAddress(bytes), length);
+        // The zone stays: fe80::1 on one interface is another host than on the next.
+        return new IPNetwork(bytes.Length == 4 ? new IPAddress(bytes) : new IPAddress(bytes, address.ScopeId), length);
     }
 }
