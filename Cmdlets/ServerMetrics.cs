@@ -43,7 +43,7 @@ internal static class ServerMetrics
         // Read once, so that the figures of a worker belong together. Threads that are over have none.
         WorkerSample[] workers =
         [
-            .. servers.SelectMany(server => server.GetWorkers()
+            .. servers.SelectMany(server => server.GetWorkerInfos()
                 .Where(info => info.State != Engine.WorkerState.Stopped)
                 .Select(info => new WorkerSample(server, info))),
         ];

@@ -113,6 +113,12 @@ public sealed partial class Connection : ITimed
     /// <summary>Reading is paused: by the handler, by an administrator, by backpressure, or since handler threads have enough of it.</summary>
     public bool ReadPaused => (_flags & Flags.Paused) != 0;
 
+    /// <summary>Time since a worker took it over.</summary>
+    internal TimeSpan Age => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _started));
+
+    /// <summary>Time since bytes were last received or sent.</summary>
+    internal TimeSpan IdleTime => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _lastActivity));
+
     internal DateTimeOffset StartTime => Clock.ToWallClock(_started);
 
     internal int Fd { get; }
@@ -284,8 +290,8 @@ public sealed partial class Connection : ITimed
         RemoteEndPoint = RemoteEndPoint,
         LocalEndPoint = _acceptedBy.LocalEndPointOf(Fd),
         StartTime = StartTime,
-        Age = TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _started)),
-        IdleTime = TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _lastActivity)),
+        Age = Age,
+        IdleTime = IdleTime,
         BytesReceived = BytesReceived,
         BytesSent = BytesSent,
         MessagesReceived = MessagesReceived,

@@ -15,9 +15,18 @@ public sealed class ConnectionFilter
     /// <summary>Those in these states.</summary>
     public IReadOnlyCollection<ConnectionState>? States { get; init; }
 
+    /// <summary>Those on which nothing was received or sent for so long.</summary>
+    public TimeSpan MinimumIdle { get; init; }
+
+    /// <summary>Those that were accepted so long ago.</summary>
+    public TimeSpan MinimumAge { get; init; }
+
     /// <summary>Rows get <see cref="ConnectionInfo.Tcp"/> too: a system call each.</summary>
     public bool WithTcp { get; init; }
 
     internal bool Accepts(Connection connection) =>
-        (Ids is null || Ids.Contains(connection.Id)) && (States is null || States.Contains(connection.State));
+        (Ids is null || Ids.Contains(connection.Id))
+        && (States is null || States.Contains(connection.State))
+        && (MinimumIdle == TimeSpan.Zero || connection.IdleTime >= MinimumIdle)
+        && (MinimumAge == TimeSpan.Zero || connection.Age >= MinimumAge);
 }

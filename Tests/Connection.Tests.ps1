@@ -66,6 +66,44 @@ Describe 'Get-C10kConnection' {
         { Get-C10kConnection -RemoteAddress 10.0.0.0/33 } | Should -Throw -ErrorId 'ParameterArgumentTransformationError,C10kServer.Commands.GetC10kConnectionCommand'
     }
 
+    It 'filters by the least idle time and age, which the workers look at' {
+        Get-C10kConnection Rows -MinimumAge 0 | Should -HaveCount 40
+        Get-C10kConnection Rows -MinimumIdle 1h | Should -BeNullOrEmpty
+        Get-C10kConnection Rows -MinimumAge 1h | Should -BeNullOrEmpty
+
+        # Idle for longer than 600 ticks they all are.
+        Wait-Until { @(Get-C10kConnection Rows -MinimumIdle 1).Count -eq 40 }
+        Get-C10kConnection Rows | Where-Object IdleTime -GT 600 | Should -HaveCount 40
+        Get-C10kConnection Rows | Where-Object IdleSeconds -GT 600 | Should -BeNullOrEmpty
+        $id = (Get-C10kConnection Rows)[0].Id
+        Get-C10kConnection -Id $id -MinimumIdle 1h -ErrorVariable failed | Should -BeNullOrEmpty
+        $failed | Should -BeNullOrEmpty -Because 'it is there, and not idle for so long'
+
+        # One of them says something, and is not idle any more.
+        $talk = Start-C10kServer -Name Talk
+        $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $talk.Port)
+        try {
+            Wait-Until { @(Get-C10kConnection Talk -MinimumIdle 0.5).Count -eq 1 }
+            $client.GetStream().WriteByte(1)
+            $null = $client.GetStream().ReadByte()
+            $row = Get-C10kConnection Talk
+            $row.IdleTime | Should -BeLessThan $row.Age
+            Get-C10kConnection Talk -MinimumAge ($row.Age) | Should -HaveCount 1
+            Get-C10kConnection Talk -MinimumIdle ($row.Age + [timespan]'01:00:00') | Should -BeNullOrEmpty
+        } finally {
+            $client.Dispose()
+            $talk | Stop-C10kServer
+        }
+    }
+
+    It 'has age and idle time as numbers too' {
+        foreach ($row in Get-C10kConnection Rows) {
+            $row.AgeSeconds | Should -BeOfType ([double])
+            $row.AgeSeconds | Should -Be $row.Age.TotalSeconds
+            $row.IdleSeconds | Should -Be $row.IdleTime.TotalSeconds
+        }
+    }
+
     It 'gets by Id, and says which is not there' {
         $id = (Get-C10kConnection Rows)[7].Id
         $got = Get-C10kConnection -Id $id, 9999999 -ErrorAction SilentlyContinue -ErrorVariable missing
@@ -197,6 +235,9 @@ Describe 'Get-C10kConnection -Closed' {
         Get-C10kConnection Short -Closed -RemoteAddress 127.0.0.2 | Should -HaveCount 20
         (Get-C10kConnection Short -Closed -Worker 0).Count + (Get-C10kConnection Short -Closed -Worker 1).Count | Should -Be 40
         Get-C10kConnection Short -Closed -State Closed | Should -HaveCount 40
+        Get-C10kConnection Short -Closed -MinimumAge 0 | Should -HaveCount 40
+        Get-C10kConnection Short -Closed -MinimumAge 1h | Should -BeNullOrEmpty
+        Get-C10kConnection Short -Closed -MinimumIdle 1h | Should -BeNullOrEmpty
         Get-C10kConnection Short -Closed -State Open | Should -BeNullOrEmpty
         Get-C10kConnection Rows -Closed | Should -BeNullOrEmpty
     }

@@ -49,6 +49,14 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     [ArgumentCompleter(typeof(WorkerIdCompleter))]
     public int[]? Worker { get; set; }
 
+    /// <summary>The least time for which nothing was received or sent.</summary>
+    [Parameter]
+    public Duration MinimumIdle { get; set; }
+
+    /// <summary>The least time since the connection was accepted; of one that has ended, the least time that it lasted.</summary>
+    [Parameter]
+    public Duration MinimumAge { get; set; }
+
     /// <summary>The rows get what the kernel knows of each connection.</summary>
     [Parameter(ParameterSetName = LiveSet)]
     public SwitchParameter TcpInfo { get; set; }
@@ -183,6 +191,8 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         {
             Workers = target.Worker is int worker ? [worker] : Worker,
             States = State?.Select(state => (Engine.ConnectionState)state).ToArray(),
+            MinimumIdle = MinimumIdle,
+            MinimumAge = MinimumAge,
             WithTcp = TcpInfo,
         };
     }
@@ -192,6 +202,8 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         (target.Connection is long id ? id == connection.Id : target.Worker is null || target.Worker == connection.Worker)
         && (State is null || State.Contains(connection.State))
         && (Worker is null || Worker.Contains(connection.Worker))
+        && connection.IdleTime >= MinimumIdle.TimeSpan
+        && connection.Age >= MinimumAge.TimeSpan
         && (RemoteAddress is null || (connection.RemoteAddress is IPAddress address && IsFrom(address)));
 
     private bool IsFrom(IPAddress address)

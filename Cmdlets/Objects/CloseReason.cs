@@ -3,55 +3,55 @@ namespace C10kServer;
 /// <summary>Why a connection ended. Each connection has one.</summary>
 /// <remarks>
 /// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The values are taken from it when this is compiled.
+/// reach it. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum CloseReason
 {
     /// <summary>None: the connection is open, or the request was completed.</summary>
-    None = Engine.CloseReason.None,
+    None = 0,
 
     /// <summary>The peer finished sending, and this side closed in turn.</summary>
-    PeerClosed = Engine.CloseReason.PeerClosed,
+    PeerClosed = 1,
 
     /// <summary>The handler closed.</summary>
-    HandlerClosed = Engine.CloseReason.HandlerClosed,
+    HandlerClosed = 2,
 
     /// <summary>An administrator closed, from outside the server.</summary>
-    AdminClosed = Engine.CloseReason.AdminClosed,
+    AdminClosed = 3,
 
     /// <summary>The peer reset the connection.</summary>
-    Reset = Engine.CloseReason.Reset,
+    Reset = 4,
 
     /// <summary>This side reset the connection.</summary>
-    Aborted = Engine.CloseReason.Aborted,
+    Aborted = 5,
 
     /// <summary>Nothing was received or sent for longer than the idle timeout.</summary>
-    IdleTimeout = Engine.CloseReason.IdleTimeout,
+    IdleTimeout = 6,
 
     /// <summary>The first message was not complete in the time that it is given.</summary>
-    HandshakeTimeout = Engine.CloseReason.HandshakeTimeout,
+    HandshakeTimeout = 7,
 
     /// <summary>A message that had begun was not complete in the time that it is given.</summary>
-    MessageTimeout = Engine.CloseReason.MessageTimeout,
+    MessageTimeout = 8,
 
     /// <summary>The peer took no output for longer than the write timeout.</summary>
-    WriteTimeout = Engine.CloseReason.WriteTimeout,
+    WriteTimeout = 9,
 
     /// <summary>More output was queued than a connection may hold.</summary>
-    SendQueueFull = Engine.CloseReason.SendQueueFull,
+    SendQueueFull = 10,
 
     /// <summary>No delimiter came within the maximum that the handler set.</summary>
-    MessageTooLong = Engine.CloseReason.MessageTooLong,
+    MessageTooLong = 11,
 
     /// <summary>The handler threw an exception.</summary>
-    HandlerError = Engine.CloseReason.HandlerError,
+    HandlerError = 12,
 
     /// <summary>The server was stopped.</summary>
-    ServerStopped = Engine.CloseReason.ServerStopped,
+    ServerStopped = 13,
 
     /// <summary>The network failed: unreachable, keep-alive timed out, or another error of the socket.</summary>
-    NetworkError = Engine.CloseReason.NetworkError,
+    NetworkError = 14,
 
     /// <summary>The handler took longer with a message than it may.</summary>
-    HandlerTimeout = Engine.CloseReason.HandlerTimeout,
+    HandlerTimeout = 15,
 }

@@ -62,6 +62,12 @@ public sealed class Connection
     /// <summary>How long nothing was received or sent.</summary>
     public TimeSpan IdleTime => _info.IdleTime;
 
+    /// <summary>Age in seconds: a number, which compares with a number as Age does not.</summary>
+    public double AgeSeconds => _info.Age.TotalSeconds;
+
+    /// <summary>IdleTime in seconds: a number, which compares with a number as IdleTime does not.</summary>
+    public double IdleSeconds => _info.IdleTime.TotalSeconds;
+
     /// <summary>The bytes received.</summary>
     public long BytesReceived => _info.BytesReceived;
 

@@ -1,20 +1,21 @@
 namespace C10kServer;
 
 /// <summary>How a number is to compare with another.</summary>
+/// <remarks>The numbers never change, because ConvertTo-Json writes them.</remarks>
 public enum CountComparison
 {
     /// <summary>It is the same.</summary>
-    Equal,
+    Equal = 0,
 
     /// <summary>It is the same or higher.</summary>
-    GreaterOrEqual,
+    GreaterOrEqual = 1,
 
     /// <summary>It is the same or lower.</summary>
-    LessOrEqual,
+    LessOrEqual = 2,
 
     /// <summary>It is higher.</summary>
-    Greater,
+    Greater = 3,
 
     /// <summary>It is lower.</summary>
-    Less,
+    Less = 4,
 }

@@ -3,28 +3,28 @@ namespace C10kServer;
 /// <summary>How much an event matters.</summary>
 /// <remarks>
 /// The engine's EventLevel, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The values are taken from it when this is compiled.
+/// reach it. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum LogLevel
 {
     /// <summary>Every detail.</summary>
-    Trace = Engine.EventLevel.Trace,
+    Trace = 0,
 
     /// <summary>Each connection's beginning and end.</summary>
-    Debug = Engine.EventLevel.Debug,
+    Debug = 1,
 
     /// <summary>What a server does as a whole.</summary>
-    Information = Engine.EventLevel.Information,
+    Information = 2,
 
     /// <summary>What somebody should look at.</summary>
-    Warning = Engine.EventLevel.Warning,
+    Warning = 3,
 
     /// <summary>What failed.</summary>
-    Error = Engine.EventLevel.Error,
+    Error = 4,
 
     /// <summary>What ended a server.</summary>
-    Critical = Engine.EventLevel.Critical,
+    Critical = 5,
 
     /// <summary>Nothing.</summary>
-    None = Engine.EventLevel.None,
+    None = 6,
 }

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using System.Management.Automation;
 using System.Net;
 using C10kServer.Scripting;
+using Newtonsoft.Json;
 
 namespace C10kServer;
 
@@ -140,21 +142,16 @@ public sealed class Server : IDisposable
     /// <summary>What the server was started with, or was last told.</summary>
     public ServerOptions Options => new(_engine.Options, _handler);
 
-    /// <summary>The worker threads, as they are now.</summary>
-    public Worker[] Workers
-    {
-        get
-        {
-            Engine.Server engine = _engine;
-            TimeSpan uptime = engine.Uptime;
-            return [.. engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
-        }
-    }
+    /// <summary>The same as <see cref="GetWorkers"/>. Converters do not see it: an export of a server is not one of its workers.</summary>
+    [Hidden]
+    [JsonIgnore]
+    public Worker[] Workers => GetWorkers();
 
-    /// <summary>The connections, as they are now. Get-C10kConnection gets them one by one, with filters.</summary>
+    /// <summary>The same as <see cref="GetConnections"/>. Converters do not see it: an export of a server is not one of its connections.</summary>
     /// <exception cref="TimeoutException">A worker did not answer.</exception>
-    public Connection[] Connections =>
-        [.. Fetch(new Engine.ConnectionFilter()).Select(info => new Connection(this, info))];
+    [Hidden]
+    [JsonIgnore]
+    public Connection[] Connections => GetConnections();
 
     /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>
     internal Guid Runspace { get; private set; }
@@ -175,6 +172,20 @@ public sealed class Server : IDisposable
 
     /// <summary>It was stopped, and its last record is in the log.</summary>
     internal bool HasEnded => _engine.HasEnded;
+
+    /// <summary>The worker threads, as they are now.</summary>
+    /// <returns>A row for each.</returns>
+    public Worker[] GetWorkers()
+    {
+        Engine.Server engine = _engine;
+        TimeSpan uptime = engine.Uptime;
+        return [.. engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
+    }
+
+    /// <summary>The connections, as they are now. Get-C10kConnection gets them one by one, with filters.</summary>
+    /// <returns>A row for each.</returns>
+    /// <exception cref="TimeoutException">A worker did not answer.</exception>
+    public Connection[] GetConnections() => [.. Fetch(new Engine.ConnectionFilter()).Select(info => new Connection(this, info))];
 
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
@@ -305,7 +316,7 @@ public sealed class Server : IDisposable
     internal void SetLogLevel(LogLevel level) => _engine.LogLevel = (Engine.EventLevel)level;
 
     /// <summary>The engine's look at the workers, which leaves alone what BusyPercent is measured from.</summary>
-    internal IReadOnlyList<Engine.WorkerInfo> GetWorkers() => _engine.GetWorkers();
+    internal IReadOnlyList<Engine.WorkerInfo> GetWorkerInfos() => _engine.GetWorkers();
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
 

@@ -3,43 +3,43 @@ namespace C10kServer;
 /// <summary>The kernel's state of a TCP connection, with the kernel's numbers.</summary>
 /// <remarks>
 /// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The values are taken from it when this is compiled.
+/// reach it. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum TcpState
 {
     /// <summary>Not known.</summary>
-    Unknown = Engine.TcpState.Unknown,
+    Unknown = 0,
 
     /// <summary>Both directions are open.</summary>
-    Established = Engine.TcpState.Established,
+    Established = 1,
 
     /// <summary>A connect is under way.</summary>
-    SynSent = Engine.TcpState.SynSent,
+    SynSent = 2,
 
     /// <summary>A connection is being accepted.</summary>
-    SynReceived = Engine.TcpState.SynReceived,
+    SynReceived = 3,
 
     /// <summary>This end has finished; the peer has not acknowledged that.</summary>
-    FinWait1 = Engine.TcpState.FinWait1,
+    FinWait1 = 4,
 
     /// <summary>This end has finished, and the peer knows.</summary>
-    FinWait2 = Engine.TcpState.FinWait2,
+    FinWait2 = 5,
 
     /// <summary>Both have finished; late packets are waited for.</summary>
-    TimeWait = Engine.TcpState.TimeWait,
+    TimeWait = 6,
 
     /// <summary>Over.</summary>
-    Close = Engine.TcpState.Close,
+    Close = 7,
 
     /// <summary>The peer has finished; this end has not.</summary>
-    CloseWait = Engine.TcpState.CloseWait,
+    CloseWait = 8,
 
     /// <summary>Both have finished; the peer has not acknowledged that.</summary>
-    LastAck = Engine.TcpState.LastAck,
+    LastAck = 9,
 
     /// <summary>A listening socket.</summary>
-    Listen = Engine.TcpState.Listen,
+    Listen = 10,
 
     /// <summary>Both finished at the same time.</summary>
-    Closing = Engine.TcpState.Closing,
+    Closing = 11,
 }
