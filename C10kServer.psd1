@@ -8,8 +8,6 @@
     Description          = 'TCP servers inside PowerShell on Linux: ten thousand connections held by an epoll worker pool, started, inspected and closed through the pipeline.'
     PowerShellVersion    = '7.6'
     CompatiblePSEditions = @('Core')
-    FormatsToProcess     = @('Formats/C10kServer.format.ps1xml')
-    TypesToProcess       = @('Formats/C10kServer.types.ps1xml')
     CmdletsToExport      = @(
         'Close-C10kConnection'
         'ConvertTo-C10kPrometheus'

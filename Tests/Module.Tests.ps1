@@ -97,9 +97,11 @@ Describe 'The manifest' {
     }
 
     It 'names files that are there' {
-        foreach ($file in @($manifest.RootModule) + $manifest.FormatsToProcess + $manifest.TypesToProcess) {
-            [System.IO.File]::Exists("$root/$file") | Should -BeTrue -Because $file
-        }
+        [System.IO.File]::Exists("$root/$($manifest.RootModule)") | Should -BeTrue
+        $nested = (Get-Module C10kServer).NestedModules.Where({ $_.Name -eq 'C10kServer.Formats' })
+        $nested | Should -HaveCount 1
+        $nested.ExportedTypeFiles | Should -Be "$root/Formats/C10kServer.types.ps1xml"
+        $nested.ExportedFormatFiles | Should -Be "$root/Formats/C10kServer.format.ps1xml"
     }
 }
 

@@ -26,6 +26,22 @@ BeforeAll {
         $output.Trim() -split '\r?\n'
     }
 
+    # For which machine an assembly is, whether it holds machine code, and of which build it is.
+    function Read-Assembly {
+        param([string] $Path)
+        $reader = [System.Reflection.PortableExecutable.PEReader]::new([System.IO.File]::OpenRead($Path))
+        try {
+            $metadata = [System.Reflection.Metadata.PEReaderExtensions]::GetMetadataReader($reader)
+            [pscustomobject]@{
+                Machine = $reader.PEHeaders.CoffHeader.Machine
+                Native  = $reader.PEHeaders.CorHeader.ManagedNativeHeaderDirectory.Size -gt 0
+                Build   = $metadata.GetGuid($metadata.GetModuleDefinition().Mvid)
+            }
+        } finally {
+            $reader.Dispose()
+        }
+    }
+
     if (Get-Command dotnet -CommandType Application -ErrorAction Ignore) {
         $null = Invoke-Program -Path dotnet -Location $repository -Argument publish, 'Cmdlets/C10kServer.Cmdlets.csproj', "-p:GalleryFolder=$folder"
     }
@@ -63,6 +79,24 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $names | Should -Contain 'C10kServer.Engine.dll'
     }
 
+    It 'has machine code for <Architecture> beside the IL, of the same build' -ForEach @(
+        @{ Architecture = 'x64'; Machine = 'Amd64' }
+        @{ Architecture = 'arm64'; Machine = 'Arm64' }
+    ) {
+        # The machine of an image is that of the processor, marked with the operating system it is for: 0x7B79 is Linux's.
+        $expected = [int][System.Reflection.PortableExecutable.Machine]$Machine -bxor 0x7B79
+        $paths = [System.IO.Directory]::GetFiles("$module/bin/linux-$Architecture", '*.dll', 'AllDirectories')
+        $paths.Count | Should -Be ([System.IO.Directory]::GetFiles("$module/bin/dependencies", '*.dll').Count + 1)
+        foreach ($path in $paths) {
+            $image = Read-Assembly -Path $path
+            $il = Read-Assembly -Path $path.Replace("/linux-$Architecture/", '/')
+            [int]$image.Machine | Should -Be $expected -Because $path
+            $image.Native | Should -BeTrue -Because $path
+            $il.Native | Should -BeFalse -Because $path
+            $image.Build | Should -Be $il.Build -Because $path
+        }
+    }
+
     It 'has the license of each library that is not its own' {
         $notice = [System.IO.File]::ReadAllText("$module/bin/dependencies/NOTICE.txt")
         $paths = [System.IO.Directory]::GetFiles("$module/bin/dependencies", '*.dll')
@@ -85,7 +119,7 @@ Describe 'The published module' -Skip:(-not $dotnet) {
             (Get-Help about_C10kServer).Length -gt 1000
             `$imported = Get-Module C10kServer
             `$imported.ModuleBase
-            `$imported.ExportedFormatFiles; `$imported.ExportedTypeFiles
+            `$imported.NestedModules.ExportedFormatFiles; `$imported.NestedModules.ExportedTypeFiles
             (Get-Help Start-C10kServer).Synopsis.Trim().Length -gt 10 -and (Get-Help about_C10kServer_Testing).Length -gt 1000
             '--'
 
@@ -103,6 +137,7 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $strangers.Trim() | Should -BeNullOrEmpty -Because 'nothing of the repository is loaded'
         $assemblies = $assemblies.Trim() -split "`n"
         $assemblies | Should -HaveCount 2
-        foreach ($line in $assemblies) { $line | Should -BeLike "$module/*" }
+        $own = "$module/bin/linux-$([System.Runtime.InteropServices.RuntimeInformation]::ProcessArchitecture.ToString().ToLowerInvariant())"
+        foreach ($line in $assemblies) { $line | Should -BeLike "$own/*" }
     }
 }
