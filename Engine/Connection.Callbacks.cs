@@ -141,7 +141,7 @@ public sealed partial class Connection
                 }
 
                 _flags |= Flags.ReadsEnded;
-                return RunFailedRead(CloseReason.PeerClosed);
+                return RunFailedRead(EndReason);
         }
     }
 

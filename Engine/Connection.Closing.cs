@@ -14,7 +14,7 @@ public sealed partial class Connection
     public void Close()
     {
         CheckThread();
-        BeginClose((_flags & Flags.PeerEnded) != 0 ? CloseReason.PeerClosed : CloseReason.HandlerClosed);
+        BeginClose((_flags & Flags.PeerEnded) != 0 ? EndReason : CloseReason.HandlerClosed);
     }
 
     /// <summary>Closes at once with a reset. What is queued is dropped, and every request ends with the reason.</summary>
@@ -23,6 +23,12 @@ public sealed partial class Connection
         CheckThread();
         Abort(CloseReason.Aborted);
     }
+
+    // A Unix peer tells of answers that it has not read with the error of a reset, behind all the bytes that it has sent.
+    private CloseReason EndReason => (_flags & Flags.PeerReset) != 0 ? CloseReason.Reset : CloseReason.PeerClosed;
+
+    // An address that is none of IP's: a Unix peer has no name.
+    private bool IsUnix => _remote.Family is not (SockAddr.AfInet or SockAddr.AfInet6);
 
     /// <summary>Begins the close that <see cref="Close"/> describes.</summary>
     internal void BeginClose(CloseReason reason)
@@ -99,6 +105,34 @@ public sealed partial class Connection
 
     /// <summary>Gives the admission ticket back, once the descriptor is closed and the end is counted.</summary>
     internal void LeaveServer(Admission admission) => admission.Leave(_remote, (_flags & Flags.CountedByAddress) != 0);
+
+    /// <summary>
+    /// ERR or HUP, which epoll reports even where it was asked for nothing, while the connection does not read. With TCP the peer has reset the
+    /// connection: it closes, because it must not spin (pitfall 12). A Unix peer raises HUP as soon as it closes, and its bytes still wait then
+    /// (pitfall 51): the descriptor leaves the epoll set until reading goes on.
+    /// </summary>
+    private void OnHangUp()
+    {
+        if (!IsUnix)
+        {
+            FailSocket(Sockets.TakeError(Fd));
+            return;
+        }
+
+        _flags |= Flags.HungUp;
+        MarkChanged();
+        if ((_flags & Flags.PeerEnded) != 0 && Sockets.TakeError(Fd) != 0)
+        {
+            // Before the peer's end the error is left to recv, which gives it out behind the last byte.
+            _flags |= Flags.PeerReset;
+        }
+
+        if (SendQueue > 0)
+        {
+            // Nobody takes it any more. The socket says so whether it is writable or not.
+            Flush();
+        }
+    }
 
     internal void FailSocket(int errno)
     {

@@ -120,7 +120,7 @@ public sealed partial class Connection
 
                 if (errno != Errno.EINTR)
                 {
-                    FailSocket(errno);
+                    OnReceiveError(errno);
                     return;
                 }
             }
@@ -220,6 +220,20 @@ public sealed partial class Connection
         {
             Input.MessageBegan = _worker.Now;
             _flags |= Flags.InputDue;
+        }
+    }
+
+    private void OnReceiveError(int errno)
+    {
+        if (errno == Errno.ECONNRESET && _state == ConnectionState.Open && IsUnix)
+        {
+            // Everything that the peer has sent has arrived, in order. Messages among it whose turn has not come are still handled.
+            _flags |= Flags.PeerReset;
+            OnPeerEnd();
+        }
+        else
+        {
+            FailSocket(errno);
         }
     }
 

@@ -18,6 +18,9 @@ public sealed partial class Connection : ITimed
     private const int SendBytesPerTurn = 256 * 1024;
     private const int CallbacksPerTurn = 64;
 
+    // An interest that epoll is never asked for: the descriptor is not in its set.
+    private const uint Unregistered = 0x8000;
+
     private readonly ConnectionHandler _handler;
     private readonly ListeningSocket _acceptedBy;
     private readonly SockAddr _remote;
@@ -27,7 +30,7 @@ public sealed partial class Connection : ITimed
     private long _lastActivity;
     private Flags _flags;
 
-    // These three in four bytes, as there may be ten thousands of them: the events that are asked of epoll are in its lower half.
+    // These three take four bytes together, because there may be ten thousand connections. The events that epoll is asked for fit into 16 bits.
     private ushort _interest;
     private ConnectionState _state;
     private CloseReason _reason;
@@ -81,6 +84,12 @@ public sealed partial class Connection : ITimed
         InReadyList = 1 << 8,
         InSyncList = 1 << 9,
         ClosedTold = 1 << 10,
+
+        /// <summary>The peer of a Unix socket has closed it, while nothing was read. Its bytes may still wait.</summary>
+        HungUp = 1 << 17,
+
+        /// <summary>The peer of a Unix socket has closed it without having read all that was sent to it.</summary>
+        PeerReset = 1 << 18,
     }
 
     /// <summary>Unique in the process, and never used again.</summary>
@@ -132,6 +141,9 @@ public sealed partial class Connection : ITimed
     internal int Slot { get; set; }
 
     internal uint Generation { get; set; }
+
+    /// <summary>Whether the descriptor is in the epoll set of its worker. It is not while a peer that has hung up is not read.</summary>
+    internal bool IsRegistered => Interest != Unregistered;
 
     /// <summary>What epoll watches for at present.</summary>
     internal uint Interest
@@ -201,8 +213,7 @@ public sealed partial class Connection : ITimed
             }
             else if ((ready & (Epoll.Err | Epoll.Hup)) != 0)
             {
-                // These two cannot be masked: a peer's reset while nothing is read must close, not spin (pitfall 12).
-                FailSocket(Sockets.TakeError(Fd));
+                OnHangUp();
             }
         }
 
@@ -222,9 +233,15 @@ public sealed partial class Connection : ITimed
             return;
         }
 
-        Interest = wanted;
-        int errno = epoll.Modify(Fd, wanted, ConnectionTable.Token(this));
-        if (errno != 0)
+        ulong token = ConnectionTable.Token(this);
+        int errno = wanted == Unregistered ? epoll.Delete(Fd)
+            : Interest == Unregistered ? epoll.Add(Fd, wanted, token)
+            : epoll.Modify(Fd, wanted, token);
+        if (errno == 0)
+        {
+            Interest = wanted;
+        }
+        else
         {
             FailSocket(errno);
         }
@@ -273,7 +290,7 @@ public sealed partial class Connection : ITimed
 
         _flags &= ~Flags.InTransit;
         Interest = WantedInterest();
-        int errno = epoll.Add(Fd, Interest, ConnectionTable.Token(this));
+        int errno = IsRegistered ? epoll.Add(Fd, Interest, ConnectionTable.Token(this)) : 0;
         ScheduleDeadline();
         MarkReady();
         return errno;
@@ -325,8 +342,13 @@ public sealed partial class Connection : ITimed
         MarkChanged();
     }
 
-    private uint WantedInterest() =>
-        (IsReading ? Epoll.In | Epoll.RdHup : 0) | (Output is { Length: > 0 } ? Epoll.Out : 0);
+    private uint WantedInterest()
+    {
+        uint wanted = (IsReading ? Epoll.In | Epoll.RdHup : 0) | (Output is { Length: > 0 } ? Epoll.Out : 0);
+
+        // The hang-up would be reported in every turn, because HUP cannot be masked.
+        return wanted == 0 && (_flags & Flags.HungUp) != 0 ? Unregistered : wanted;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void MarkReady()

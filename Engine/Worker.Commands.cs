@@ -209,8 +209,8 @@ internal sealed unsafe partial class Worker
         }
 
         // Out of every list of this thread before another thread may touch it.
-        int errno = _epoll.Delete(connection.Fd);
-        Debug.Assert(errno == 0, "an open connection is registered");
+        int errno = connection.IsRegistered ? _epoll.Delete(connection.Fd) : 0;
+        Debug.Assert(errno == 0, "a connection knows whether it is registered");
         _table.Remove(connection);
         _sync.Remove(connection);
         if (_ready.Contains(connection))

@@ -346,7 +346,11 @@ internal sealed unsafe partial class Worker : IDisposable
 
         foreach (Connection connection in _reap)
         {
-            _ = _epoll.Delete(connection.Fd);
+            if (connection.IsRegistered)
+            {
+                _ = _epoll.Delete(connection.Fd);
+            }
+
             connection.Release();
             ClosedRing.Record record = connection.ToRecord();
             _server.ClosedConnections.Add(record);
