@@ -1,3 +1,5 @@
+using C10kServer.Engine.Native;
+
 namespace C10kServer.Engine;
 
 // When it has to have come further: what the timer wheel asks.
@@ -11,19 +13,29 @@ public sealed partial class Connection
 
     // The first message has to be complete by then, however busily its bytes trickle in.
     private long HandshakeDeadline =>
-        _state == ConnectionState.Open && MessagesReceived == 0 && !ReadPaused ? Clock.Add(_started, _worker.HandshakeTimeout) : Clock.Never;
+        _state == ConnectionState.Open && MessagesReceived == 0 && !ReadPaused
+            ? Clock.Add(_worker.Latest(_started), _worker.HandshakeTimeout)
+            : Clock.Never;
 
-    // A message that has begun has to be complete by then: idleness alone does not catch who sends a byte now and then
+    // A message that has begun has to be complete by then: the idle timeout does not catch a peer that sends a byte now and then
     // (pitfall 28).
     private long MessageDeadline =>
         _state == ConnectionState.Open && Input is { Length: > 0 } && IsReading
-            ? Clock.Add(Input.MessageBegan, _worker.MessageTimeout)
+            ? Clock.Add(_worker.Latest(Input.MessageBegan), _worker.MessageTimeout)
             : Clock.Never;
+
+    // What a row shows is the time since bytes moved. A connection whose handler works, or whose peer still takes an answer, is not idle all the
+    // same: its deadline counts from when that was last seen.
+    private long IdleDeadline => IsIdleTimed
+        ? Clock.Add(Math.Max(_worker.Latest(_lastActivity), _outstanding?.LastStir ?? 0), _worker.IdleTimeout)
+        : Clock.Never;
 
     // Queued output has the write timeout instead: a slow reader is not idle.
     private bool IsIdleTimed => _state is ConnectionState.Open or ConnectionState.HalfClosed && SendQueue == 0;
 
-    /// <summary>The wheel asks: has a deadline passed, and when is the next?</summary>
+    /// <summary>
+    /// The wheel asks: has a deadline passed, and when is the next? All events of before <paramref name="now"/> have been dispatched.
+    /// </summary>
     void ITimed.OnDeadline(long now)
     {
         if (_state == ConnectionState.Closed)
@@ -37,33 +49,51 @@ public sealed partial class Connection
         }
         else if ((_flags & Flags.WriteShut) != 0)
         {
-            if (_outstanding!.Unsent == 0 && now >= Clock.Add(_outstanding.LastProgress, _worker.LingerTimeout))
+            if (_outstanding!.Unsent == 0 && now >= Clock.Add(_worker.Latest(_outstanding.LastProgress), _worker.LingerTimeout))
             {
                 Finish(_reason);
             }
         }
-        else if (now >= HandshakeDeadline)
+        else if (Overdue(now) is not CloseReason.None and var reason && !(IsReading && Sockets.UnreadBytes(Fd) > 0))
         {
-            BeginClose(CloseReason.HandshakeTimeout);
-        }
-        else if (now >= MessageDeadline)
-        {
-            BeginClose(CloseReason.MessageTimeout);
-        }
-        else if (IsIdleTimed && now >= Clock.Add(_lastActivity, _worker.IdleTimeout))
-        {
-            if (Tag is Session { Outstanding: > 0 })
-            {
-                // It waits for its handler, and that one has a timeout of its own.
-                _lastActivity = now;
-            }
-            else
-            {
-                BeginClose(CloseReason.IdleTimeout);
-            }
+            // Not while bytes wait that came before the deadline: a turn takes no more than a buffer of them, and reading may have been
+            // resumed in this one.
+            BeginClose(reason);
         }
 
         ScheduleDeadline();
+    }
+
+    private CloseReason Overdue(long now) =>
+        now >= HandshakeDeadline ? CloseReason.HandshakeTimeout
+        : now >= MessageDeadline ? CloseReason.MessageTimeout
+        : now >= IdleDeadline && !Stirs(now) ? CloseReason.IdleTimeout
+        : CloseReason.None;
+
+    /// <summary>
+    /// Whether a connection on which no bytes have moved for the idle timeout is not idle: its handler works, which has a timeout of its own, or
+    /// its peer has taken some of an answer that the kernel holds. A peer that takes nothing gets one further idle timeout, from the first look on.
+    /// </summary>
+    private bool Stirs(long now)
+    {
+        bool stirs = Tag is Session { IsBusy: true } || (_flags & Flags.PausedBySession) != 0;
+        if (!stirs)
+        {
+            int unsent = Sockets.UnsentBytes(Fd);
+            bool looked = _outstanding is not null && _outstanding.LastStir > _lastActivity;
+            stirs = unsent > 0 && !(looked && unsent == _outstanding!.Unsent);
+            if (stirs)
+            {
+                (_outstanding ??= new Outstanding()).Unsent = unsent;
+            }
+        }
+
+        if (stirs)
+        {
+            (_outstanding ??= new Outstanding()).LastStir = now;
+        }
+
+        return stirs;
     }
 
     /// <summary>The options have changed: what was reckoned with the old ones is reckoned again.</summary>
@@ -83,7 +113,7 @@ public sealed partial class Connection
         }
 
         long deadline = Clock.Never;
-        if (SendQueue > 0 || _outstanding is { Unsent: > 0 })
+        if (SendQueue > 0 || ((_flags & Flags.WriteShut) != 0 && _outstanding!.Unsent > 0))
         {
             deadline = Clock.Add(_worker.Now, _worker.StallLookInterval);
         }
@@ -91,14 +121,13 @@ public sealed partial class Connection
         if ((_flags & Flags.WriteShut) != 0)
         {
             // While the kernel still holds output, look now and then whether the peer has taken it.
-            deadline = Math.Min(deadline, Clock.Add(_outstanding!.Unsent == 0 ? _outstanding.LastProgress : _worker.Now, _worker.LingerTimeout));
+            long from = _outstanding!.Unsent == 0 ? _worker.Latest(_outstanding.LastProgress) : _worker.Now;
+            deadline = Math.Min(deadline, Clock.Add(from, _worker.LingerTimeout));
         }
-        else if (IsIdleTimed)
+        else
         {
-            deadline = Math.Min(deadline, Clock.Add(_lastActivity, _worker.IdleTimeout));
+            deadline = Math.Min(deadline, Math.Min(IdleDeadline, Math.Min(HandshakeDeadline, MessageDeadline)));
         }
-
-        deadline = Math.Min(deadline, Math.Min(HandshakeDeadline, MessageDeadline));
 
         _worker.Timers.Schedule(this, deadline);
     }

@@ -234,7 +234,6 @@ public sealed partial class Connection
 
         if (SendQueue == 0 && (_flags & Flags.WriteShut) == 0)
         {
-            outstanding.Unsent = 0;
             return false;
         }
 
@@ -246,6 +245,6 @@ public sealed partial class Connection
             outstanding.LastProgress = now;
         }
 
-        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(outstanding.LastProgress, _worker.WriteTimeout);
+        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(_worker.Latest(outstanding.LastProgress), _worker.WriteTimeout);
     }
 }

@@ -79,7 +79,10 @@ public sealed record ServerOptions
     /// <summary>TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel gives the peer up. Zero: its default.</summary>
     public TimeSpan UserTimeout { get; init; }
 
-    /// <summary>A connection on which nothing moves for so long is closed. Zero: none.</summary>
+    /// <summary>
+    /// A connection on which nothing moves for so long is closed. It is not idle while a handler thread is at its messages, nor while its peer
+    /// still takes an answer that the kernel holds; a peer that takes nothing of it is given up after twice this time. Zero: none.
+    /// </summary>
     public TimeSpan IdleTimeout { get; init; }
 
     /// <summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using C10kServer.Engine.Native;
 
@@ -12,8 +11,8 @@ namespace C10kServer.Engine;
 /// when the command is taken; from then on <see cref="Reap"/> is the one place that closes it.
 /// </para>
 /// <para>
-/// A turn: wait, dispatch, mailbox, timers, callbacks, sync interest masks, reap; each bounded. Callbacks of requests
-/// never nest: they run from the ready list. Closed descriptors are closed at the end, so that no event of the batch can meet
+/// A turn: wait, dispatch, mailbox, callbacks, timers, sync interest masks, reap; each bounded. Timers come after the callbacks, because
+/// a message that has just arrived whole is not late. Callbacks of requests never nest: they run from the ready list. Closed descriptors are closed at the end, so that no event of the batch can meet
 /// a descriptor that was used again (pitfall 1).
 /// </para>
 /// </summary>
@@ -58,7 +57,7 @@ internal sealed unsafe partial class Worker : IDisposable
         _server = server;
         Id = id;
         ReadOptions();
-        Now = Clock.Now;
+        Now = _seen = Clock.Now;
         Timers = new TimerWheel(Now);
         Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
         _epoll = new Epoll(EventsPerTurn);
@@ -226,8 +225,8 @@ internal sealed unsafe partial class Worker : IDisposable
         Acceptor.Advance(Now);
         Dispatch(n);
         ReadMailbox();
-        Timers.Advance(Now);
         RunCallbacks();
+        Timers.Advance(_seen);
         Gate?.Publish(Now);
         SyncInterest();
         Reap();
@@ -236,60 +235,6 @@ internal sealed unsafe partial class Worker : IDisposable
             HandOver();
         }
     }
-
-    private int Wait()
-    {
-        long now = Clock.Now;
-        if (now - Now > StallMilliseconds && _turnStarted != 0)
-        {
-            Counters.Stalls++;
-            _server.OnStall(Id, now - Now);
-        }
-
-        Volatile.Write(ref _turnStarted, 0);
-        bool work = _mailboxPending || _ready.Count > 0 || _sync.Count > 0 || _reap.Count > 0;
-        int timeout = work ? 0 : Timeout(now);
-        int n = timeout == 0 || _busyPoll == 0 ? _epoll.Wait(timeout) : WaitBusily(timeout);
-        Now = Clock.Now;
-        Volatile.Write(ref _turnStarted, Now);
-        if (n < 0)
-        {
-            // EINTR: the next turn computes the timeout again (pitfall 36).
-            return n == -Errno.EINTR ? 0 : throw new EngineException("epoll_wait", -n);
-        }
-
-        Counters.Wakeups++;
-        Counters.Events += n;
-        _mailboxPending |= Gate is not null && Gate.LookAround(_mailbox.HasPosts, Now);
-        return n;
-    }
-
-    /// <summary>Looks again and again before it blocks: who answers within that time is not waited for, and no processor has to be woken.</summary>
-    private int WaitBusily(int timeout)
-    {
-        long until = Stopwatch.GetTimestamp() + (timeout < 0 ? _busyPoll : Math.Min(_busyPoll, timeout * Stopwatch.Frequency / 1000));
-        int n;
-        do
-        {
-            n = _epoll.Wait(0);
-            if (n != 0)
-            {
-                return n;
-            }
-        }
-        while (Stopwatch.GetTimestamp() < until);
-
-        return _epoll.Wait(Timeout(Clock.Now));
-    }
-
-    private int Timeout(long now)
-    {
-        int timeout = Earlier(Timers.Timeout(now), Acceptor.Timeout(now));
-        return Gate is { IsOwed: true } ? Earlier(timeout, Gate.Look) : timeout;
-    }
-
-    // Negative is never.
-    private static int Earlier(int one, int other) => one < 0 ? other : other < 0 ? one : Math.Min(one, other);
 
     private void Dispatch(int n)
     {

@@ -201,6 +201,23 @@ Describe 'A script handler that takes too long' -Tag Slow {
         $server.HandlerTimeouts | Should -Be 1
     }
 
+    It 'is not stopped for time in which the process stood still' {
+        $begun = [System.Threading.ManualResetEventSlim]::new()
+        $server = Start-C10kServer -Framing Line -HandlerCount 1 -HandlerTimeout 3000ms -ScriptBlock {
+            # It is at work before the stop and after it.
+            ($using:begun).Set()
+            foreach ($step in 1..12) { [System.Threading.Thread]::Sleep(100) }
+            'done'
+        }
+        $talk = Open-Talk $server
+        Send-Talk $talk "x`n"
+        $begun.Wait(20000) | Should -BeTrue
+        sh -c "kill -STOP $PID; sleep 4; kill -CONT $PID"
+        Read-Talk $talk -Line | Should -Be done
+        $server.HandlerTimeouts | Should -Be 0
+        $begun.Dispose()
+    }
+
     It 'keeps no server from stopping within two seconds: <Name>' -ForEach @(
         @{ Name = 'in a script, with messages behind it'; Block = { while ($true) { } } }
         @{ Name = 'in a call that blocks'; Block = { [System.Threading.Thread]::Sleep(3000) } }

@@ -25,6 +25,9 @@ internal sealed class HandlerPool
 
     private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(1);
 
+    // A look that comes later than this was held up together with the handlers. Less is the scheduler's ordinary delay.
+    private static readonly TimeSpan Standstill = TimeSpan.FromMilliseconds(50);
+
     // Each one is a thread and a runspace for as long as its call blocks.
     private const int MostAbandoned = 32;
 
@@ -194,10 +197,19 @@ internal sealed class HandlerPool
         long timeout = Ticks(_code.Timeout);
         TimeSpan interval = timeout == 0 ? LongestLook : TimeSpan.FromMilliseconds(Math.Clamp(_code.Timeout.TotalMilliseconds / 8, 5, LongestLook.TotalMilliseconds));
         Dictionary<HandlerThread, Sight> sights = [];
+        long lastLook = Stopwatch.GetTimestamp();
         while (Sleep(interval))
         {
+            long look = Stopwatch.GetTimestamp();
+            long late = look - lastLook - Ticks(interval);
+            lastLook = look;
             try
             {
+                if (late > Ticks(Standstill))
+                {
+                    Postpone(sights, late);
+                }
+
                 LookAt(Threads(), sights, timeout);
             }
             catch (Exception e)
@@ -205,6 +217,17 @@ internal sealed class HandlerPool
                 // No thread can be had, for instance. Whatever it is, it must not end the process, and may be over at the next look.
                 Server.Report(Engine.EventLevel.Error, $"Watching over the handlers has failed: {e}");
             }
+        }
+    }
+
+    /// <summary>
+    /// Handlers did not get on while this thread did not: the process was stopped, say. That is not time that they have taken (pitfall 64).
+    /// </summary>
+    private static void Postpone(Dictionary<HandlerThread, Sight> sights, long by)
+    {
+        foreach ((HandlerThread thread, Sight sight) in sights.ToArray())
+        {
+            sights[thread] = sight with { Since = sight.Since + by };
         }
     }
 

@@ -31,6 +31,7 @@ internal static unsafe class Sockets
     internal const int ShutReadWrite = 2;
 
     private const nuint SiocOutQ = 0x5411;
+    private const nuint FioNRead = 0x541B;
 
     /// <summary>0, or the errno.</summary>
     internal static int SetOption(int fd, int level, int option, int value) =>
@@ -87,6 +88,13 @@ internal static unsafe class Sockets
         int error = 0;
         uint length = sizeof(int);
         return Libc.GetSockOpt(fd, SolSocket, SoError, &error, &length) == 0 ? error : Errno.Last;
+    }
+
+    /// <summary>The bytes that wait to be received.</summary>
+    internal static int UnreadBytes(int fd)
+    {
+        int bytes = 0;
+        return Libc.Ioctl(fd, FioNRead, &bytes) == 0 ? bytes : 0;
     }
 
     /// <summary>The bytes that the kernel holds and the peer has not acknowledged.</summary>

@@ -120,6 +120,12 @@ public sealed class Session
     internal int Outstanding => Volatile.Read(ref _outstanding);
 
     /// <summary>
+    /// Whether a message is with the handler threads, or an answer on its way back to the worker. From any thread: an answer is posted before
+    /// its message counts as done.
+    /// </summary>
+    internal bool IsBusy => Outstanding > 0 || Volatile.Read(ref _posted);
+
+    /// <summary>
     /// Sends: copied here, and given to the worker. False when the connection is closing or closed, or when so much is queued that this
     /// resets it (<see cref="CloseReason.SendQueueFull"/>).
     /// </summary>

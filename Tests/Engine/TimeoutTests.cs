@@ -165,4 +165,90 @@ public class TimeoutTests
         honest.Send("z\n"u8);
         Assert.Equal("z"u8.ToArray(), honest.Receive(1));
     }
+
+    [Fact]
+    public void A_client_that_still_reads_an_answer_that_the_kernel_holds_is_not_idle()
+    {
+        const int Size = 300_000;
+        var idle = TimeSpan.FromMilliseconds(1000);
+        var handler = new LambdaHandler { Received = static (connection, data) => connection.Write(Keyed.Bytes(data[0], data[0] == 1 ? Size : 1)) };
+        using var fixture = new ServerFixture(handler, options => options with { IdleTimeout = idle });
+        TimeSpan longest;
+        do
+        {
+            // A client that dawdles for the idle timeout is idle: where the machine made it dawdle, it tries again.
+            using TestClient client = fixture.Connect(receiveBuffer: 4096);
+            client.Send([1]);
+            longest = TimeSpan.Zero;
+            var watch = Stopwatch.StartNew();
+            bool open = true;
+            for (int received = 0; received < Size;)
+            {
+                Thread.Sleep(50);
+                byte[] piece = client.Receive(Math.Min(6_000, Size - received));
+                Keyed.Verify(1, piece, received);
+                received += piece.Length;
+                open &= fixture.Rows() is [{ SendQueue: 0, State: ConnectionState.Open }];
+                longest = watch.Elapsed > longest ? watch.Elapsed : longest;
+                watch.Restart();
+            }
+
+            client.Send([2]);
+            var answer = new byte[1];
+            int answered = client.Socket.Receive(answer);
+            longest = watch.Elapsed > longest ? watch.Elapsed : longest;
+            if (longest < idle / 2)
+            {
+                Assert.True(open);
+                Assert.Equal(1, answered);
+                Keyed.Verify(2, answer);
+            }
+
+            client.Dispose();
+            Eventually.Equal(0, () => fixture.Server.ConnectionCount);
+        }
+        while (longest >= idle / 2);
+    }
+
+    [Fact]
+    public void A_client_that_takes_nothing_of_an_answer_that_the_kernel_holds_is_idle_all_the_same()
+    {
+        var handler = new LambdaHandler { Received = static (connection, _) => connection.Write(new byte[300_000]) };
+        using var fixture = new ServerFixture(
+            handler, options => options with { IdleTimeout = TimeSpan.FromMilliseconds(300), WriteTimeout = TimeSpan.FromMilliseconds(300) });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        var watch = Stopwatch.StartNew();
+        client.Send([1]);
+        Eventually.Equal(1, () => handler.ClosedCount);
+        Assert.InRange(watch.ElapsedMilliseconds, 300, 10_000);
+
+        // Closing for idleness begins in order; what the peer does not take even then has the write timeout.
+        Assert.Contains(handler.LastReason, (CloseReason[])[CloseReason.IdleTimeout, CloseReason.WriteTimeout]);
+    }
+
+    [Fact]
+    public void While_a_handler_thread_works_its_connection_stays_and_its_row_shows_how_long_nothing_has_moved()
+    {
+        using var go = new ManualResetEventSlim();
+        using var fixture = new SessionFixture(
+            threads: 1,
+            (session, _) =>
+            {
+                Assert.True(go.Wait(Eventually.Patience));
+                session.Send("done"u8);
+            },
+            with: static options => options with { IdleTimeout = TimeSpan.FromMilliseconds(200) });
+        using TestClient client = fixture.Connect();
+        client.Send("work\n"u8);
+        TimeSpan before = TimeSpan.Zero;
+        Eventually.True(() =>
+        {
+            TimeSpan now = Assert.Single(fixture.Rows()).IdleTime;
+            Assert.True(now >= before || before == TimeSpan.Zero, $"{before}, then {now}");
+            before = fixture.Server.MessagesReceived > 0 ? now : TimeSpan.Zero;
+            return now > TimeSpan.FromSeconds(1);
+        });
+        go.Set();
+        Assert.Equal("done"u8.ToArray(), client.Receive(4));
+    }
 }
