@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace C10kServer;
@@ -6,7 +5,7 @@ namespace C10kServer;
 /// <summary>
 /// Stops all servers when a signal is about to end the process: SIGTERM, as of systemd and docker stop, and SIGHUP, as of a terminal that is
 /// closed. Neither raises the end of the process that exit does. What the shell does otherwise stays as it is: afterwards the signal takes
-/// its course, signals that the process ignores (nohup) are left alone, and nothing is registered while no server runs.
+/// its course, a signal that the process ignores (nohup) is left ignored by .NET, and nothing is registered while no server runs.
 /// </summary>
 internal static class TerminationSignals
 {
@@ -25,9 +24,8 @@ internal static class TerminationSignals
             {
                 s_registrations =
                 [
-                    .. new[] { (PosixSignal.SIGHUP, 1), (PosixSignal.SIGTERM, 15) }
-                        .Where(static signal => !IsIgnored(signal.Item2))
-                        .Select(static signal => PosixSignalRegistration.Create(signal.Item1, OnSignal)),
+                    PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal),
+                    PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal),
                 ];
             }
         }
@@ -54,15 +52,5 @@ internal static class TerminationSignals
         Thread stopping = new(ServerRegistry.StopAll) { IsBackground = true, Name = "c10k end" };
         stopping.Start();
         stopping.Join(Patience);
-    }
-
-    /// <summary>Whether the process ignores a signal, see proc(5). A registration would change that: .NET handles what it is asked to.</summary>
-    private static bool IsIgnored(int signal)
-    {
-        const string Field = "SigIgn:";
-        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(static line => line.StartsWith(Field, StringComparison.Ordinal));
-        return line is not null
-            && ulong.TryParse(line.AsSpan(Field.Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong ignored)
-            && (ignored & (1UL << (signal - 1))) != 0;
     }
 }

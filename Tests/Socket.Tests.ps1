@@ -1,4 +1,4 @@
-# Sockets that several processes have to do with: those that systemd passes, and paths that two want. Addresses that a network has or has not.
+# Where servers listen: what is refused, sockets that systemd passes, addresses that a network has or has not.
 [Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
 param()
 
@@ -48,38 +48,6 @@ Describe 'Start-C10kServer' {
             $server.Options.MaxConnectionPerAddress | Should -Be 0
         } finally {
             Get-C10kServer | Stop-C10kServer
-            [System.IO.Directory]::Delete($folder, $true)
-        }
-    }
-
-    It 'gives one of two processes a path that both want at once' {
-        $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k').FullName
-        $shells = @()
-        try {
-            $shells = @(foreach ($number in 1, 2) { Open-TestShell })
-            $line = @"
-                Import-Module '$manifest'
-                function Start-One([string] `$Path, [long] `$At) {
-                    while ([DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds() -lt `$At) { }
-                    try { `$null = Start-C10kServer -Name one -UnixPath `$Path; 'outcome Running' } catch { "outcome `$(`$_.FullyQualifiedErrorId)" }
-                }
-                'ready'
-"@
-            foreach ($shell in $shells) { $null = Invoke-TestShell $shell -Line ($line -replace '\r?\n\s*', '; ' -replace '\{; ', '{ ' -replace '; \}', ' }') -Until 'ready' }
-            foreach ($round in 1..20) {
-                # At one moment in both. Who is late for it finds the other's server, which is an end as good.
-                $at = [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds() + 50
-                foreach ($shell in $shells) { $shell.StandardInput.WriteLine("Start-One '$folder/s' $at") }
-                $outcomes = foreach ($shell in $shells) { Invoke-TestShell $shell -Line '#' -Until 'outcome ' }
-                $outcomes | Sort-Object | Should -Be 'PortInUse,C10kServer.Commands.StartC10kServerCommand', 'Running'
-                $socket = [System.Net.Sockets.Socket]::new('Unix', 'Stream', 'Unspecified')
-                $socket.Connect([System.Net.Sockets.UnixDomainSocketEndPoint]::new("$folder/s"))
-                $socket.Dispose()
-                foreach ($shell in $shells) { $null = Invoke-TestShell $shell -Line 'Get-C10kServer | Stop-C10kServer; "stopped"' -Until 'stopped' }
-                [System.IO.File]::Exists("$folder/s") | Should -BeFalse
-            }
-        } finally {
-            foreach ($shell in $shells) { Close-TestShell $shell }
             [System.IO.Directory]::Delete($folder, $true)
         }
     }

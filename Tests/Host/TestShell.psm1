@@ -60,7 +60,7 @@ function Invoke-TestShell {
         [Parameter(Mandatory)] [System.Diagnostics.Process] $Shell,
         [Parameter(Mandatory)] [string] $Line,
         [Parameter(Mandatory)] [string] $Until,
-        [int] $Seconds = 30
+        [int] $Seconds = 120
     )
 
     $Shell.StandardInput.WriteLine($Line)
