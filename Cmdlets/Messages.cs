@@ -24,9 +24,12 @@ internal static class Messages
         $"were sent the data. A handler that blocks is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'.";
 
     internal static string ConnectionClosing(long id, CloseReason reason) =>
-        $"Connection {id} is closing ({reason}), and takes no more data." + (reason == CloseReason.SendQueueFull
-            ? " Its peer does not read: MaxSendQueue of the server's Options is what may be queued for one."
-            : "");
+        $"Connection {id} is closing ({reason}), and takes no more data.";
+
+    internal static string QueueFull(Server server, long id) => string.Create(
+        Invariant,
+        $"Nothing was sent on connection {id}, because its peer does not read and its queue is full: {server.Options.MaxSendQueue} bytes may wait " +
+        $"for one. Send again when the peer has read, or raise the limit: Set-C10kServer '{server.Name}' -MaxSendQueue.");
 
     internal static string WorkerUnknown(Server server, int worker) => server.Workers.Length switch
     {

@@ -12,9 +12,19 @@ internal sealed class Broadcast(ImmutableArray<byte> data, long newestId)
     private const int BytesPerTurn = 1024 * 1024;
 
     private readonly HashSet<long> _reached = [];
+    private readonly HashSet<long> _full = [];
 
     /// <summary>Connections that a worker may write to in one turn.</summary>
     internal int Portion => Math.Max(1, BytesPerTurn / data.Length);
+
+    /// <summary>Whether a connection that was met has too much to take already, and was sent nothing. From any thread.</summary>
+    internal bool WasFull(long id)
+    {
+        lock (_reached)
+        {
+            return _full.Contains(id);
+        }
+    }
 
     /// <summary>From the worker's thread. False when there was nothing to do: it had them, came later, or is closing.</summary>
     internal bool Reach(Connection connection)
@@ -32,6 +42,15 @@ internal sealed class Broadcast(ImmutableArray<byte> data, long newestId)
             }
         }
 
-        return connection.Write(data.AsSpan());
+        SendOutcome outcome = connection.TryWrite(data.AsSpan());
+        if (outcome == SendOutcome.QueueFull)
+        {
+            lock (_reached)
+            {
+                _full.Add(connection.Id);
+            }
+        }
+
+        return outcome != SendOutcome.Closing;
     }
 }

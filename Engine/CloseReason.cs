@@ -33,7 +33,7 @@ public enum CloseReason : byte
     /// <summary>The peer took no output for longer than the write timeout.</summary>
     WriteTimeout,
 
-    /// <summary>More output was queued than a connection may hold.</summary>
+    /// <summary>A compiled handler queued more output than a connection may hold.</summary>
     SendQueueFull,
 
     /// <summary>No delimiter came within the maximum that the handler set.</summary>

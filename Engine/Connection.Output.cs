@@ -18,6 +18,27 @@ public sealed partial class Connection
     public bool Write(ReadOnlySpan<byte> data, WriteCallback? callback)
     {
         CheckThread();
+        return Write(data, callback, _worker.Options.MaxSendQueue);
+    }
+
+    /// <summary>The queue has more than the high-water mark, and has not drained to half of it since. From any thread; a look.</summary>
+    internal bool IsAboveMark => (_flags & Flags.PausedByBackpressure) != 0;
+
+    /// <summary>
+    /// For who is no handler: sends, unless the queue holds so much that it would exceed <see cref="ServerOptions.MaxSendQueue"/>. Then nothing is
+    /// sent, and the connection goes on.
+    /// </summary>
+    internal SendOutcome TryWrite(ReadOnlySpan<byte> data)
+    {
+        long queued = Tag is Session session ? session.SendQueue : SendQueue;
+        return _state is ConnectionState.Closing or ConnectionState.Closed ? SendOutcome.Closing
+            : queued > 0 && queued + data.Length > _worker.Options.MaxSendQueue ? SendOutcome.QueueFull
+            : Write(data, null, Array.MaxLength) ? SendOutcome.Taken
+            : SendOutcome.Closing;
+    }
+
+    private bool Write(ReadOnlySpan<byte> data, WriteCallback? callback, int most)
+    {
         if (_state is ConnectionState.Closing or ConnectionState.Closed)
         {
             return false;
@@ -32,7 +53,7 @@ public sealed partial class Connection
 
         if (!data.IsEmpty && _state != ConnectionState.Closed)
         {
-            Enqueue(data);
+            Enqueue(data, most);
         }
 
         if (callback is not null)
@@ -50,8 +71,10 @@ public sealed partial class Connection
         SessionWish wishes = session.TakeOutput(out byte[]? output, out int length);
         if (output is not null)
         {
-            Write(output.AsSpan(0, length));
+            // Sessions have bounds of their own: what they have taken is never too much.
+            Write(output.AsSpan(0, length), null, Array.MaxLength);
             ArrayPool<byte>.Shared.Return(output);
+            session.OnDelivered();
         }
 
         if (_state == ConnectionState.Closed)
@@ -72,11 +95,7 @@ public sealed partial class Connection
 
     private void End(SessionWish wishes)
     {
-        if ((wishes & SessionWish.Overflow) != 0)
-        {
-            Abort(CloseReason.SendQueueFull);
-        }
-        else if ((wishes & SessionWish.Abort) != 0)
+        if ((wishes & SessionWish.Abort) != 0)
         {
             Abort(CloseReason.Aborted);
         }
@@ -127,11 +146,11 @@ public sealed partial class Connection
         }
     }
 
-    private void Enqueue(ReadOnlySpan<byte> data)
+    private void Enqueue(ReadOnlySpan<byte> data, int most)
     {
         _outstanding ??= new Outstanding();
         SendQueue output = _outstanding.Output ??= new SendQueue(_worker.Buffers);
-        if ((long)output.Length + data.Length > _worker.Options.MaxSendQueue)
+        if ((long)output.Length + data.Length > most)
         {
             Abort(CloseReason.SendQueueFull);
             return;

@@ -31,6 +31,9 @@ public sealed class ConnectionWalk : IDisposable
     /// <summary>Workers that did not answer within the time that the consumer gave them.</summary>
     public IReadOnlyList<int> SilentWorkers { get; private set; } = [];
 
+    /// <summary>Of a broadcast: whether the connection of a row had too much to take already, and was sent nothing.</summary>
+    public bool WasFull(long id) => _broadcast?.WasFull(id) ?? false;
+
     internal ConnectionFilter Filter { get; }
 
     /// <summary>The consumer wants no more; a worker stops at its next portion.</summary>

@@ -13,6 +13,9 @@ public enum SendOutcome
 
     /// <summary>They were sent or queued, unless the connection is closed now: its reason tells what went wrong.</summary>
     Taken,
+
+    /// <summary>So much waits for the peer that they would exceed <see cref="ServerOptions.MaxSendQueue"/>: nothing was sent.</summary>
+    QueueFull,
 }
 
 /// <summary>
@@ -22,17 +25,17 @@ public enum SendOutcome
 internal sealed class Parcel(ImmutableArray<byte> data)
 {
     private int _opened;
-    private volatile bool _taken;
+    private volatile SendOutcome _outcome = SendOutcome.Closing;
 
     /// <summary>For when a worker has answered with a row.</summary>
-    internal SendOutcome Outcome => _taken ? SendOutcome.Taken : SendOutcome.Closing;
+    internal SendOutcome Outcome => _outcome;
 
     /// <summary>From the thread of the worker that owns the connection.</summary>
     internal void Deliver(Connection connection)
     {
         if (Interlocked.Exchange(ref _opened, 1) == 0)
         {
-            _taken = connection.Write(data.AsSpan());
+            _outcome = connection.TryWrite(data.AsSpan());
         }
     }
 }

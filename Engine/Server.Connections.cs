@@ -29,8 +29,8 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Sends bytes to connections that there are now, each once, and walks over those that have taken them. As with every write, one whose peer
-    /// does not read is reset when too much is queued; its row says so.
+    /// Sends bytes to connections that there are now, each once, and walks over those that are not closing. A connection whose queue would exceed
+    /// <see cref="ServerOptions.MaxSendQueue"/> is sent nothing: see <see cref="ConnectionWalk.WasFull"/>.
     /// </summary>
     /// <param name="filter">Who gets them.</param>
     /// <param name="data">The bytes, at least one.</param>

@@ -103,10 +103,16 @@ public sealed record ServerOptions
     /// <summary>A connection whose peer takes no output for so long is reset; a quarter later at most. Zero: none.</summary>
     public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Bytes. With more output queued, a connection's reading is paused until half of it is left.</summary>
+    /// <summary>
+    /// Bytes. With more output queued, a connection's reading is paused until half of it is left, and handler threads get no further message of
+    /// the connection.
+    /// </summary>
     public int HighWaterMark { get; init; } = 64 * 1024;
 
-    /// <summary>Bytes. A connection that would queue more output is reset.</summary>
+    /// <summary>
+    /// Bytes. A connection whose handler would queue more output is reset. Where there are handler threads, or somebody else sends, nobody is
+    /// reset: see <see cref="Session.Send"/> and <see cref="SendOutcome.QueueFull"/>. What a handler thread answers to one message is not bounded.
+    /// </summary>
     public int MaxSendQueue { get; init; } = 8 * 1024 * 1024;
 
     /// <summary>How what is received is cut into messages, each a call of <see cref="ConnectionHandler.OnReceived"/>.</summary>

@@ -161,6 +161,8 @@ Describe 'Start-C10kServer' {
         @{ Parameter = 'Port'; Value = -1 }
         @{ Parameter = 'Backlog'; Value = 0 }
         @{ Parameter = 'HighWaterMark'; Value = 0 }
+        @{ Parameter = 'HighWaterMark'; Value = 100000000 }
+        @{ Parameter = 'MaxSendQueue'; Value = 1000 }
         @{ Parameter = 'MaxConnection'; Value = -1 }
         @{ Parameter = 'IdleTimeout'; Value = 'soon' }
         @{ Parameter = 'IdleTimeout'; Value = -1 }

@@ -434,6 +434,7 @@ Describe 'Set-C10kServer' {
         @{ Parameter = 'LingerTimeout'; Value = '1500ms'; Expected = [timespan]'00:00:01.5' }
         @{ Parameter = 'WriteTimeout'; Value = '3m'; Expected = [timespan]'00:03:00' }
         @{ Parameter = 'HighWaterMark'; Value = 1000; Expected = 1000 }
+        @{ Parameter = 'MaxSendQueue'; Value = 1MB; Expected = 1MB }
         @{ Parameter = 'BusyPoll'; Value = 50; Expected = 50 }
     ) {
         $before = $server.Options
@@ -468,6 +469,8 @@ Describe 'Set-C10kServer' {
         @{ Parameter = 'IdleTimeout'; Value = '5000d' }
         @{ Parameter = 'HighWaterMark'; Value = 0 }
         @{ Parameter = 'HighWaterMark'; Value = 100000000 }
+        @{ Parameter = 'MaxSendQueue'; Value = 0 }
+        @{ Parameter = 'MaxSendQueue'; Value = 900 }
         @{ Parameter = 'Dispatch'; Value = 'ReusePort' }
     ) {
         $before = $server.Options

@@ -23,8 +23,8 @@ internal static class EngineErrors
     }
 
     /// <summary>For an option that the engine refuses.</summary>
-    internal static ErrorRecord For(ArgumentException e, object? target) =>
-        new(new ArgumentException(DisplayText.Text(Describe(e))), "InvalidArgument", ErrorCategory.InvalidArgument, target);
+    internal static ErrorRecord For(ArgumentException e, object? target, IReadOnlyDictionary<string, object> given) =>
+        new(new ArgumentException(DisplayText.Text(Describe(e, given))), "InvalidArgument", ErrorCategory.InvalidArgument, target);
 
     private static ErrorCategory ClassifyLog(int errno)
     {
@@ -41,12 +41,14 @@ internal static class EngineErrors
     }
 
     /// <summary>The engine names its option; the user gave a parameter.</summary>
-    private static string Describe(ArgumentException e)
+    private static string Describe(ArgumentException e, IReadOnlyDictionary<string, object> given)
     {
-        if (e is ArgumentOutOfRangeException { ParamName: nameof(Engine.ServerOptions.MaxSendQueue), ActualValue: int most })
+        if (e is ArgumentOutOfRangeException { ParamName: nameof(Engine.ServerOptions.MaxSendQueue), ActualValue: int most }
+            && !given.ContainsKey(nameof(Engine.ServerOptions.MaxSendQueue)))
         {
-            // No parameter sets it: it is the mark above it that was put too high.
-            return $"-{nameof(Engine.ServerOptions.HighWaterMark)}: it may be {most} at most, the most that a connection may queue.";
+            // The engine compares the two, and the user gave the other one.
+            return $"-{nameof(Engine.ServerOptions.HighWaterMark)}: it may be {most} at most, because a connection may queue no more. Raise " +
+                $"-{nameof(Engine.ServerOptions.MaxSendQueue)} with it.";
         }
 
         string parameter = e.ParamName switch

@@ -18,6 +18,7 @@ internal static class LiveOptions
             LingerTimeout = Given(nameof(SetC10kServerCommand.LingerTimeout), new Duration(options.LingerTimeout)),
             WriteTimeout = Given(nameof(SetC10kServerCommand.WriteTimeout), new Duration(options.WriteTimeout)),
             HighWaterMark = Given(nameof(SetC10kServerCommand.HighWaterMark), options.HighWaterMark),
+            MaxSendQueue = Given(nameof(SetC10kServerCommand.MaxSendQueue), options.MaxSendQueue),
             BusyPoll = TimeSpan.FromMicroseconds(Given(nameof(SetC10kServerCommand.BusyPoll), (int)options.BusyPoll.TotalMicroseconds)),
         };
 

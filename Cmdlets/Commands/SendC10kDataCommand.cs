@@ -90,7 +90,12 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
             return false;
         }
 
-        if (outcome == Engine.SendOutcome.Closing || !IsSent(after!))
+        if (outcome == Engine.SendOutcome.QueueFull)
+        {
+            WriteFull(server, target.Id);
+            after = null;
+        }
+        else if (outcome == Engine.SendOutcome.Closing || !IsSent(after!))
         {
             WriteClosing(after!);
             after = null;
@@ -99,7 +104,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
         return true;
     }
 
-    // A write that fails, or that is one too many for a peer that does not read, ends the connection there and then.
+    // A write that fails ends the connection there and then.
     private static bool IsSent(Engine.ConnectionInfo after) => after.State != Engine.ConnectionState.Closed;
 
     /// <summary>By one walk over all, which the workers do by themselves: ten thousand questions would be ten thousand waits.</summary>
@@ -117,7 +122,11 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
                 foreach (Engine.ConnectionInfo info in portion!)
                 {
                     reached++;
-                    if (!IsSent(info))
+                    if (walk.WasFull(info.Id))
+                    {
+                        WriteFull(target.Server, info.Id);
+                    }
+                    else if (!IsSent(info))
                     {
                         WriteClosing(info);
                     }
@@ -143,6 +152,9 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
             WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(given), given);
         }
     }
+
+    private void WriteFull(Server server, long connection) => WriteError(new ErrorRecord(
+        new InvalidOperationException(Messages.QueueFull(server, connection)), "SendQueueFull", ErrorCategory.ResourceBusy, connection));
 
     private void WriteClosing(Engine.ConnectionInfo connection) => WriteError(new ErrorRecord(
         new InvalidOperationException(Messages.ConnectionClosing(connection.Id, (CloseReason)connection.CloseReason)),

@@ -52,6 +52,10 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
     [Parameter]
     public int HighWaterMark { get; set; }
 
+    /// <summary>The bytes that may wait to be sent on a connection.</summary>
+    [Parameter]
+    public int MaxSendQueue { get; set; }
+
     /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
     [Parameter]
     [ValidateRange(0, 1_000_000)]
@@ -96,7 +100,7 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
         }
         catch (ArgumentException e)
         {
-            WriteError(EngineErrors.For(e, server));
+            WriteError(EngineErrors.For(e, server, MyInvocation.BoundParameters));
         }
 
         return false;

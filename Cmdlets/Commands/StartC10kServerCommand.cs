@@ -104,6 +104,10 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public int HighWaterMark { get; set; }
 
+    /// <summary>The bytes that may wait to be sent on a connection.</summary>
+    [Parameter]
+    public int MaxSendQueue { get; set; }
+
     /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
     [Parameter]
     [ValidateRange(0, 1_000_000)]
@@ -177,7 +181,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
         catch (ArgumentException e) when (!started)
         {
-            ThrowTerminatingError(EngineErrors.For(e, null));
+            ThrowTerminatingError(EngineErrors.For(e, null, MyInvocation.BoundParameters));
         }
         finally
         {

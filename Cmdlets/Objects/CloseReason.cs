@@ -37,7 +37,7 @@ public enum CloseReason
     /// <summary>The peer took no output for longer than the write timeout.</summary>
     WriteTimeout = 9,
 
-    /// <summary>More output was queued than a connection may hold.</summary>
+    /// <summary>A compiled handler queued more output than a connection may hold.</summary>
     SendQueueFull = 10,
 
     /// <summary>No delimiter came within the maximum that the handler set.</summary>

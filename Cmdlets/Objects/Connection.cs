@@ -132,7 +132,7 @@ public sealed class Connection
 
     /// <summary>Sends text, in UTF-8.</summary>
     /// <param name="text">The text.</param>
-    /// <exception cref="InvalidOperationException">The connection is gone, or closing.</exception>
+    /// <exception cref="InvalidOperationException">The connection is gone or closing, or its queue is full. Nothing was sent.</exception>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Send(string text)
     {
@@ -142,7 +142,7 @@ public sealed class Connection
 
     /// <summary>Sends bytes.</summary>
     /// <param name="bytes">The bytes.</param>
-    /// <exception cref="InvalidOperationException">The connection is gone, or closing.</exception>
+    /// <exception cref="InvalidOperationException">The connection is gone or closing, or its queue is full. Nothing was sent.</exception>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Send(byte[] bytes)
     {
@@ -156,6 +156,11 @@ public sealed class Connection
         }
 
         _info = after;
+        if (outcome == Engine.SendOutcome.QueueFull)
+        {
+            throw new InvalidOperationException(Messages.QueueFull(_server, Id));
+        }
+
         if (outcome == Engine.SendOutcome.Closing || State == ConnectionState.Closed)
         {
             throw new InvalidOperationException(Messages.ConnectionClosing(Id, CloseReason));

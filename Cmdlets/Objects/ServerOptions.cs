@@ -116,13 +116,13 @@ public sealed class ServerOptions
     /// <summary>How long sent data may stay unacknowledged; zero is the kernel's default.</summary>
     public TimeSpan UserTimeout { get; }
 
-    /// <summary>The bytes of queued output above which a connection is not read.</summary>
+    /// <summary>The bytes of queued output above which a connection is not read, and its script handler gets no message.</summary>
     public int HighWaterMark { get; }
 
     /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
     public int BusyPoll { get; }
 
-    /// <summary>The bytes of queued output at which a connection is closed.</summary>
+    /// <summary>The bytes that may wait to be sent on a connection.</summary>
     public int MaxSendQueue { get; }
 
     /// <summary>Whether small writes are sent at once.</summary>

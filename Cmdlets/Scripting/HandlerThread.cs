@@ -415,7 +415,7 @@ internal sealed class HandlerThread
             Collection<PSObject> output = block!.InvokeWithContext(null as Dictionary<string, ScriptBlock>, _variables, ArgumentsFor(script!));
             if (output.Count > 0)
             {
-                session.Send(_output.Encode(output));
+                session.Answer(_output.Encode(output));
             }
         }
         catch (PipelineStoppedException) when (IsInterrupted)

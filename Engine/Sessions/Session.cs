@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Net;
 
 namespace C10kServer.Engine;
@@ -13,23 +12,12 @@ namespace C10kServer.Engine;
 /// session's own.
 /// </para>
 /// </summary>
-public sealed class Session
+public sealed partial class Session
 {
-    // The least that is rented for output: an answer or two.
-    private const int LeastOutput = 256;
-
-    // So much does not wait for a saved wake-up: it would grow towards the bound while the worker sleeps.
-    private const int MuchOutput = 32 * 1024;
-
-    private readonly Lock _outputLock = new();
-    private byte[]? _output;
-    private int _outputLength;
-    private SessionWish _wishes;
-    private bool _posted;
-    private bool _over;
     private int _outstanding;
     private volatile bool _deaf;
     private object? _tag;
+    private volatile bool _parked;
 
     internal Session(Connection connection, SessionScheduler scheduler)
     {
@@ -63,7 +51,7 @@ public sealed class Session
     public long MessagesReceived => Connection.MessagesReceived;
 
     /// <summary>Bytes that wait to be sent; a look.</summary>
-    public long SendQueue => Connection.SendQueue + Volatile.Read(ref _outputLength);
+    public long SendQueue => Pending + Connection.SendQueue;
 
     /// <summary>A slot for the handler's own state. Rows of the connection show it, also when the connection is over.</summary>
     public object? Tag
@@ -104,6 +92,16 @@ public sealed class Session
 
     internal bool Scheduled { get; set; }
 
+    /// <summary>
+    /// The session has messages, or may get some, and no consumer takes them before its output has drained. Written under the scheduler's
+    /// lock; the worker's thread looks at it without.
+    /// </summary>
+    internal bool IsParked
+    {
+        get => _parked;
+        set => _parked = value;
+    }
+
     /// <summary>When it was scheduled; milliseconds on the engine's clock.</summary>
     internal long ScheduledAt { get; set; }
 
@@ -124,55 +122,6 @@ public sealed class Session
     /// its message counts as done.
     /// </summary>
     internal bool IsBusy => Outstanding > 0 || Volatile.Read(ref _posted);
-
-    /// <summary>
-    /// Sends: copied here, and given to the worker. False when the connection is closing or closed, or when so much is queued that this
-    /// resets it (<see cref="CloseReason.SendQueueFull"/>).
-    /// </summary>
-    public bool Send(ReadOnlySpan<byte> data)
-    {
-        bool fits;
-        bool isMuch;
-        bool isPosted;
-        lock (_outputLock)
-        {
-            if (_over || (_wishes & SessionWish.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed)
-            {
-                return false;
-            }
-
-            if (data.IsEmpty)
-            {
-                return true;
-            }
-
-            int before = _outputLength;
-            fits = _outputLength <= Connection.Worker.Options.MaxSendQueue - data.Length;
-            if (fits)
-            {
-                Append(data);
-            }
-            else
-            {
-                _wishes |= SessionWish.Overflow;
-            }
-
-            isMuch = before <= MuchOutput && _outputLength > MuchOutput;
-            isPosted = _posted;
-            _posted = true;
-        }
-
-        if (!isPosted)
-        {
-            Post(atOnce: isMuch);
-        }
-        else if (isMuch)
-        {
-            Connection.Worker.Wake();
-        }
-
-        return fits;
-    }
 
     /// <summary>Closes in order, after what was sent. Further messages of the peer are dropped.</summary>
     public void Close() => Wish(SessionWish.Close);
@@ -213,59 +162,8 @@ public sealed class Session
     /// <summary>Room has been made: the worker reads again. From a consumer.</summary>
     internal void Resume() => Wish(SessionWish.Resume);
 
-    /// <summary>From the worker's thread: what handlers have sent and wished since it last asked. The array goes back to the shared pool.</summary>
-    internal SessionWish TakeOutput(out byte[]? output, out int length)
-    {
-        lock (_outputLock)
-        {
-            (output, length) = (_output, _outputLength);
-            SessionWish wishes = _wishes;
-
-            // What ends it stays: nothing is to be sent after that.
-            _wishes &= SessionWish.Ends;
-            _output = null;
-            _outputLength = 0;
-            _posted = false;
-            return wishes;
-        }
-    }
-
-    /// <summary>From the worker's thread: the connection is over.</summary>
-    internal void OnClosed()
-    {
-        TakeOutput(out byte[]? output, out _);
-        if (output is not null)
-        {
-            ArrayPool<byte>.Shared.Return(output);
-        }
-
-        lock (_outputLock)
-        {
-            _over = true;
-        }
-    }
-
     /// <summary>Under the scheduler's lock.</summary>
     internal void AddOutstanding(int weight) => Volatile.Write(ref _outstanding, _outstanding + weight);
-
-    private void Append(ReadOnlySpan<byte> data)
-    {
-        int needed = _outputLength + data.Length;
-        if (_output is null)
-        {
-            _output = ArrayPool<byte>.Shared.Rent(Math.Max(needed, LeastOutput));
-        }
-        else if (_output.Length < needed)
-        {
-            byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, _output.Length * 2));
-            _output.AsSpan(0, _outputLength).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_output);
-            _output = larger;
-        }
-
-        data.CopyTo(_output.AsSpan(_outputLength));
-        Volatile.Write(ref _outputLength, needed);
-    }
 
     private void Wish(SessionWish wish)
     {
@@ -274,18 +172,24 @@ public sealed class Session
             _deaf = true;
         }
 
+        bool isPosted;
         lock (_outputLock)
         {
             _wishes |= wish;
-            if (_posted || _over)
-            {
-                return;
-            }
-
+            isPosted = _posted || _over;
             _posted = true;
         }
 
-        Post(atOnce: false);
+        if ((wish & SessionWish.Ends) != 0)
+        {
+            // A handler that waits for room in the queue has nothing to wait for any more.
+            Volatile.Read(ref _waiter)?.Release();
+        }
+
+        if (!isPosted)
+        {
+            Post(atOnce: false);
+        }
     }
 
     /// <summary>
@@ -321,8 +225,5 @@ internal enum SessionWish
     Fail = 8,
     TimeOut = 16,
 
-    /// <summary>More was sent than a connection may queue.</summary>
-    Overflow = 32,
-
-    Ends = Close | Abort | Fail | TimeOut | Overflow,
+    Ends = Close | Abort | Fail | TimeOut,
 }

@@ -32,6 +32,10 @@ public sealed class SessionConsumer
     private long _savingSince;
     private volatile bool _over;
 
+    // A handler on the thread waits here for its peer to take output. The monitor guards what follows it.
+    private readonly object _waiting = new();
+    private bool _released;
+
     /// <summary>For the calling thread.</summary>
     public SessionConsumer(SessionScheduler scheduler)
     {
@@ -62,7 +66,7 @@ public sealed class SessionConsumer
                 WakeAll();
             }
 
-            if ((_next is null || _turn >= MessagesPerTurn) && !TakeSession(ref now))
+            if ((_next is null || _turn >= MessagesPerTurn || Session!.IsClogged) && !TakeSession(ref now))
             {
                 break;
             }
@@ -143,6 +147,40 @@ public sealed class SessionConsumer
         return !IsAsleep && (began == 0 || began >= since);
     }
 
+    /// <summary>On the thread, before it looks whether it has to wait. False when it was abandoned, and is not to wait.</summary>
+    internal bool BeginWait()
+    {
+        lock (_waiting)
+        {
+            _released = false;
+        }
+
+        WakeAll();
+        return !_over;
+    }
+
+    /// <summary>On the thread: waits until <see cref="Release"/> has been called since <see cref="BeginWait"/>.</summary>
+    internal void WaitForRelease()
+    {
+        lock (_waiting)
+        {
+            while (!_released)
+            {
+                Monitor.Wait(_waiting);
+            }
+        }
+    }
+
+    /// <summary>From any thread: what the handler on the thread waits for may have come.</summary>
+    internal void Release()
+    {
+        lock (_waiting)
+        {
+            _released = true;
+            Monitor.Pulse(_waiting);
+        }
+    }
+
     private bool TakeSession(ref long now)
     {
         Volatile.Write(ref _began, 0);
@@ -175,6 +213,7 @@ public sealed class SessionConsumer
             _over = true;
         }
 
+        Release();
         Session? session = Session;
         Session = null;
         _scheduler.Leave(this, session, _next, _weight);

@@ -86,6 +86,13 @@ internal sealed class SessionGate(SessionScheduler scheduler)
     /// <summary>The worker is over, and nobody looks around for it any more: consumers that sleep take what it has left.</summary>
     internal void Close() => scheduler.WakeAll();
 
+    /// <summary>On the worker's thread, under the scheduler's lock: a session that waited for its peer is with the consumers again.</summary>
+    internal void OweAnew()
+    {
+        _look = FirstLook;
+        Owe();
+    }
+
     // Under the scheduler's lock.
     internal void Owe() => Volatile.Write(ref _owed, _owed + 1);
 

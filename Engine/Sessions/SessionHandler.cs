@@ -43,6 +43,8 @@ internal sealed class SessionHandler(SessionScheduler scheduler, MessageDecoder 
         }
     }
 
+    public override void OnDrained(Connection connection) => (connection.Tag as Session)?.OnDrained();
+
     public override void OnClosed(Connection connection)
     {
         if (tellsClosed)

@@ -5,8 +5,8 @@ namespace C10kServer.Engine;
 /// <summary>
 /// Between the workers of a server and its handler threads: sessions on which something has happened wait here for a consumer. A session is
 /// with one consumer at a time, and its messages are in order; any consumer takes any session, so one that is held up
-/// holds up no other. What waits is bounded: a connection with too much of it is not read. One lock, taken once a turn by a worker
-/// and once a session by a consumer. From any thread.
+/// holds up no other. What waits is bounded in both directions: a connection with too many messages is not read, and a session whose peer has
+/// too much output to take is parked. One lock, taken once a turn by a worker and once a session by a consumer. From any thread.
 /// </summary>
 public sealed class SessionScheduler
 {
@@ -113,7 +113,7 @@ public sealed class SessionScheduler
 
                 session.ChainLast = session.ArrivedLast;
                 session.ArrivedFirst = session.ArrivedLast = null;
-                if (!session.Scheduled)
+                if (!session.Scheduled && !session.IsParked && !TryPark(session))
                 {
                     session.Gate = gate;
                     gate.Owe();
@@ -122,6 +122,28 @@ public sealed class SessionScheduler
             }
 
             WakeIfNeeded(now);
+        }
+    }
+
+    /// <summary>From the worker of a session that was parked: its output has drained, or its connection is over.</summary>
+    internal void Unpark(Session session)
+    {
+        lock (_gate)
+        {
+            if (!session.IsParked)
+            {
+                return;
+            }
+
+            session.IsParked = false;
+            if (session.ChainFirst is not null)
+            {
+                long now = Clock.Now;
+                session.Gate = session.Connection.Worker.Gate!;
+                session.Gate.OweAnew();
+                Schedule(session, now);
+                WakeIfNeeded(now);
+            }
         }
     }
 
@@ -265,14 +287,14 @@ public sealed class SessionScheduler
             done.ChainLast ??= last;
         }
 
-        if (done.ChainFirst is not null)
-        {
-            Schedule(done, Clock.Now);
-        }
-        else
+        if (done.ChainFirst is null || TryPark(done))
         {
             done.Scheduled = false;
             done.Gate!.Settle();
+        }
+        else
+        {
+            Schedule(done, Clock.Now);
         }
 
         if (done.WantsRoom && done.Outstanding <= SessionLimit / 2)
@@ -286,10 +308,23 @@ public sealed class SessionScheduler
 
     private Session? TryTake(out SessionMessage? chain)
     {
-        if (!_ready.TryDequeue(out Session? session))
+        Session? session;
+        while (true)
         {
-            chain = null;
-            return null;
+            if (!_ready.TryDequeue(out session))
+            {
+                chain = null;
+                return null;
+            }
+
+            if (!TryPark(session))
+            {
+                break;
+            }
+
+            // Others have sent on its connection since it was scheduled.
+            session.Scheduled = false;
+            session.Gate!.Settle();
         }
 
         chain = session.ChainFirst;
@@ -300,6 +335,29 @@ public sealed class SessionScheduler
         }
 
         return session;
+    }
+
+    /// <summary>
+    /// A session whose peer has too much output to take gets no further message: its worker calls <see cref="Unpark"/> when that has changed.
+    /// </summary>
+    private static bool TryPark(Session session)
+    {
+        if (!session.IsClogged)
+        {
+            return false;
+        }
+
+        session.IsParked = true;
+
+        // The worker writes what it has sent and then looks whether the session is parked; here it is the other way round.
+        Interlocked.MemoryBarrier();
+        if (session.IsClogged)
+        {
+            return true;
+        }
+
+        session.IsParked = false;
+        return false;
     }
 
     private void Schedule(Session session, long now)

@@ -43,21 +43,47 @@ public class SendTests
     }
 
     [Fact]
-    public void A_peer_that_does_not_read_is_reset_when_too_much_is_queued()
+    public void A_peer_that_does_not_read_is_sent_nothing_more_once_its_queue_is_full_and_keeps_all_it_was_sent()
     {
-        using var fixture = new ServerFixture(new EchoHandler(), static options => options with { HighWaterMark = 10_000, MaxSendQueue = 20_000 });
+        const int Size = 15_000;
+        using var fixture = new ServerFixture(new EchoHandler(), static options => options with { HighWaterMark = 10_000, MaxSendQueue = 40_000 });
         using TestClient client = fixture.Connect(receiveBuffer: 4096);
         client.Echo(1, 10);
         ConnectionInfo row = Assert.Single(fixture.Rows());
-        ConnectionInfo? after;
-        do
-        {
-            Assert.Equal(SendOutcome.Taken, Send(fixture, row, new byte[15_000], out after));
-        }
-        while (after!.State == ConnectionState.Open);
+        int sent = 0;
+        ConnectionInfo? after = null;
 
-        Assert.Equal((ConnectionState.Closed, CloseReason.SendQueueFull), (after.State, after.CloseReason));
-        client.AssertReset();
+        // The kernel takes some, and takes more of it after a moment.
+        Eventually.True(() =>
+        {
+            SendOutcome outcome;
+            while ((outcome = Send(fixture, row, Keyed.Bytes(2, Size, sent * Size), out after)) == SendOutcome.Taken)
+            {
+                sent++;
+            }
+
+            Assert.Equal(SendOutcome.QueueFull, outcome);
+            return after!.SendQueue > 40_000 - Size;
+        });
+        Assert.Equal(ConnectionState.Open, after!.State);
+        Assert.InRange(after.SendQueue, 1, 40_000);
+        List<ConnectionInfo> met = Broadcast(fixture, ConnectionFilter.All, new byte[40_000], out ConnectionWalk walk);
+        Assert.True(walk.WasFull(Assert.Single(met).Id));
+        Keyed.Verify(2, client.Receive(sent * Size));
+        Broadcast(fixture, ConnectionFilter.All, Keyed.Bytes(3, 1000), out walk);
+        Assert.False(walk.WasFull(row.Id));
+        Keyed.Verify(3, client.Receive(1000));
+    }
+
+    [Fact]
+    public void Data_that_is_larger_than_the_whole_queue_is_sent_when_nothing_else_waits()
+    {
+        const int Size = 10_000_000;
+        using var fixture = new ServerFixture(new EchoHandler(), static options => options with { MaxSendQueue = 100_000 });
+        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        client.Echo(1, 10);
+        Assert.Equal(SendOutcome.Taken, Send(fixture, Assert.Single(fixture.Rows()), Keyed.Bytes(2, Size), out _));
+        Keyed.Verify(2, client.Receive(Size));
     }
 
     [Fact]
@@ -181,10 +207,12 @@ public class SendTests
     private static SendOutcome Send(ServerFixture fixture, ConnectionInfo row, byte[] data, out ConnectionInfo? after) => fixture.Server.TrySend(
         new ConnectionRef(row.Id, row.Worker, row.Slot), [.. data], Eventually.Patience, TestContext.Current.CancellationToken, out after);
 
-    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionFilter filter, byte[] data)
+    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionFilter filter, byte[] data) => Broadcast(fixture, filter, data, out _);
+
+    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionFilter filter, byte[] data, out ConnectionWalk walk)
     {
         var rows = new List<ConnectionInfo>();
-        using ConnectionWalk walk = fixture.Server.Broadcast(filter, ImmutableArray.Create(data));
+        walk = fixture.Server.Broadcast(filter, ImmutableArray.Create(data));
         while (walk.TryTake(Eventually.Patience, CancellationToken.None, out IReadOnlyList<ConnectionInfo>? portion))
         {
             rows.AddRange(portion);

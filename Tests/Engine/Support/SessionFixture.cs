@@ -107,6 +107,12 @@ internal sealed class SessionFixture : IDisposable
     /// <summary>Whether a connection that does nothing just now has a session object.</summary>
     internal bool HasSession(ConnectionInfo row) => TableOf(Server.Workers.Current[row.Worker]).At(row.Slot)?.Tag is Session;
 
+    /// <summary>The session of a connection that has one.</summary>
+    internal Session Session(ConnectionInfo row) => Assert.IsType<Session>(TableOf(Server.Workers.Current[row.Worker]).At(row.Slot)?.Tag);
+
+    /// <summary>Whether the handler of a thread waits for its peer to take output.</summary>
+    internal bool IsWaiting(int thread) => Consumer(thread).Session is { } session && WaiterOf(session) is not null;
+
     internal void AddThread()
     {
         int number = _threads.Count;
@@ -172,6 +178,9 @@ internal sealed class SessionFixture : IDisposable
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_table")]
     private static extern ref ConnectionTable TableOf(Worker worker);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_waiter")]
+    private static extern ref SessionConsumer? WaiterOf(Session session);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_gate")]
     private static extern ref object LockOf(SessionScheduler scheduler);
