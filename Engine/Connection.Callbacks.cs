@@ -131,7 +131,7 @@ public sealed partial class Connection
                 return true;
 
             case FrameResult.TooLong:
-                BeginClose(CloseReason.MessageTooLong);
+                CloseTooLong(Requests.FirstMaximum, byHandler: true);
                 return true;
 
             default:
@@ -155,7 +155,7 @@ public sealed partial class Connection
         input.Scanned = scanned;
         if (result == FrameResult.TooLong)
         {
-            BeginClose(CloseReason.MessageTooLong);
+            CloseTooLong(_worker.Options.MaxMessage);
             return true;
         }
 
@@ -171,7 +171,7 @@ public sealed partial class Connection
             if (message.Length > _worker.Options.MaxMessage)
             {
                 // It might have been the beginning of a delimiter that made it longer.
-                BeginClose(CloseReason.MessageTooLong);
+                CloseTooLong(_worker.Options.MaxMessage);
                 return true;
             }
         }

@@ -48,6 +48,13 @@ public sealed partial class Connection
         }
     }
 
+    /// <summary>Closes because a message is longer than it may be, and says so: a client that meets the limit needs somebody who raises it.</summary>
+    private void CloseTooLong(long most, bool byHandler = false)
+    {
+        _worker.OnMessageTooLong(this, most, byHandler);
+        BeginClose(CloseReason.MessageTooLong);
+    }
+
     internal void Abort(CloseReason reason)
     {
         if (_state != ConnectionState.Closed)

@@ -175,7 +175,7 @@ public sealed partial class Connection
                 FrameResult result = framing.TryRead(data, _worker.Options.MaxMessage, ref scanned, out ReadOnlySpan<byte> message, out int consumed);
                 if (result == FrameResult.TooLong)
                 {
-                    BeginClose(CloseReason.MessageTooLong);
+                    CloseTooLong(_worker.Options.MaxMessage);
                     return;
                 }
 

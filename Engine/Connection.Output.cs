@@ -152,6 +152,7 @@ public sealed partial class Connection
         SendQueue output = _outstanding.Output ??= new SendQueue(_worker.Buffers);
         if ((long)output.Length + data.Length > most)
         {
+            _worker.OnSendQueueFull(this, most);
             Abort(CloseReason.SendQueueFull);
             return;
         }

@@ -43,6 +43,14 @@ internal static partial class LogMessages
     [LoggerMessage(21, LogLevel.Debug, "{Server}: connection {Id} closed, {Reason}, {Received} bytes received, {Sent} sent.")]
     internal static partial void ConnectionClosed(this ILogger log, string server, long id, CloseReason reason, long received, long sent);
 
+    [LoggerMessage(22, LogLevel.Warning, "{Server}: connection {Id} sent a message of more than {Limit} bytes and is closed. {Setter} sets the limit.")]
+    internal static partial void MessageTooLong(this ILogger log, string server, long id, long limit, string setter);
+
+    [LoggerMessage(
+        23, LogLevel.Warning,
+        "{Server}: the handler of connection {Id} queued more than {Limit} bytes for a peer that does not read, and the connection is reset. -MaxSendQueue sets the limit.")]
+    internal static partial void SendQueueFull(this ILogger log, string server, long id, long limit);
+
     [LoggerMessage(30, LogLevel.Error, "{Server}: the handler of connection {Id} failed; it was closed.")]
     internal static partial void HandlerFailed(this ILogger log, string server, long id, Exception exception);
 
@@ -71,6 +79,10 @@ internal static partial class LogMessages
 
     [LoggerMessage(50, LogLevel.Error, "{Server}: {Count} more errors of handlers were counted and not logged: there were over {Most} in a second.")]
     internal static partial void HandlerErrorsLeftOut(this ILogger log, string server, long count, int most);
+
+    [LoggerMessage(
+        52, LogLevel.Warning, "{Server}: {Count} more connections went over a limit, which was not logged: there were over {Most} in a second.")]
+    internal static partial void LimitsLeftOut(this ILogger log, string server, long count, int most);
 
     [LoggerMessage(51, LogLevel.Warning, "{Server}: workers were held up {Count} more times, which was not logged: there were over {Most} in a second.")]
     internal static partial void StallsLeftOut(this ILogger log, string server, long count, int most);

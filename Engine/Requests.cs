@@ -26,6 +26,9 @@ internal sealed class Requests
 
     internal bool HasReads => _reads.Count > 0;
 
+    /// <summary>The most that the first read request lets come; there is one.</summary>
+    internal int FirstMaximum => _reads.Peek().Count;
+
     internal void AddRead(int count, ReadCallback callback) => _reads.Enqueue(new Read(count, null, callback));
 
     internal void AddReadUntil(ReadOnlySpan<byte> delimiter, int maximum, ReadCallback callback)

@@ -86,6 +86,32 @@ public sealed partial class Server
         }
     }
 
+    /// <summary>
+    /// From a worker's thread: a connection is closed because a message is too long. Not an error of a handler, so HandlerErrors does not count it.
+    /// </summary>
+    internal void OnMessageTooLong(Connection connection, long most, bool byHandler)
+    {
+        string setter = byHandler ? "The handler's ReadUntil" : "-MaxMessage";
+        _lastError = string.Create(
+            CultureInfo.InvariantCulture, $"connection {connection.Id} sent a message of more than {most} bytes, which {setter} sets as the limit");
+        if (MayLog(EventLevel.Warning, _limits))
+        {
+            Log.MessageTooLong(Options.Name, connection.Id, most, setter);
+        }
+    }
+
+    /// <summary>From a worker's thread: a connection is reset because its handler queued too much for a peer that does not read.</summary>
+    internal void OnSendQueueFull(Connection connection, long most)
+    {
+        _lastError = string.Create(
+            CultureInfo.InvariantCulture,
+            $"the handler of connection {connection.Id} queued more than {most} bytes, which -MaxSendQueue sets as the limit");
+        if (MayLog(EventLevel.Warning, _limits))
+        {
+            Log.SendQueueFull(Options.Name, connection.Id, most);
+        }
+    }
+
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
     internal void OnStall(int worker, long milliseconds)
     {
@@ -109,6 +135,11 @@ public sealed partial class Server
         if (_stalls.TakeLeftOut() is > 0 and var stalls)
         {
             Log.StallsLeftOut(Options.Name, stalls, LogThrottle.Most);
+        }
+
+        if (_limits.TakeLeftOut() is > 0 and var limits)
+        {
+            Log.LimitsLeftOut(Options.Name, limits, LogThrottle.Most);
         }
     }
 

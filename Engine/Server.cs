@@ -23,6 +23,7 @@ public sealed partial class Server : IDisposable
     private volatile Intake _intake;
     private readonly LogThrottle _handlerErrors = new();
     private readonly LogThrottle _stalls = new();
+    private readonly LogThrottle _limits = new();
     private LogFile? _logFile;
     private volatile bool _ended;
     private int _spares;

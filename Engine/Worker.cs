@@ -188,6 +188,10 @@ internal sealed unsafe partial class Worker : IDisposable
         _server.OnHandlerError(connection, exception);
     }
 
+    internal void OnMessageTooLong(Connection connection, long most, bool byHandler) => _server.OnMessageTooLong(connection, most, byHandler);
+
+    internal void OnSendQueueFull(Connection connection, long most) => _server.OnSendQueueFull(connection, most);
+
     public void Dispose()
     {
         Acceptor.Dispose();
