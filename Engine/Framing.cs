@@ -32,9 +32,11 @@ public sealed class Framing
     private readonly byte[] _delimiter;
     private readonly byte[] _terminator;
 
-    private Framing(FramingKind kind, int size = 0, bool littleEndian = false, byte[]? delimiter = null, byte[]? terminator = null)
+    private Framing(
+        FramingKind kind, int size = 0, bool littleEndian = false, byte[]? delimiter = null, byte[]? terminator = null, int alignment = 1)
     {
         Kind = kind;
+        Alignment = alignment;
         Size = size;
         LittleEndian = littleEndian;
         _delimiter = delimiter ?? [];
@@ -59,6 +61,12 @@ public sealed class Framing
     /// <summary>Length: the bytes of the number, 1, 2 or 4. Fixed: the bytes of a message. Otherwise 0.</summary>
     public int Size { get; }
 
+    /// <summary>
+    /// Delimiter: it counts at a multiple of so many bytes from the message's beginning, and is part of the message elsewhere. The bytes of a
+    /// code unit where text has more than one: what ends a character and what begins the next can look like the delimiter together.
+    /// </summary>
+    public int Alignment { get; }
+
     /// <summary>Length: whether the number's least significant byte comes first.</summary>
     public bool LittleEndian { get; }
 
@@ -71,10 +79,17 @@ public sealed class Framing
     /// <summary>
     /// Messages that end in a delimiter, which is not part of them. At the peer's end, what has come of a last message counts as one.
     /// </summary>
+    /// <param name="delimiter">The bytes of the delimiter.</param>
+    /// <param name="alignment">See <see cref="Alignment"/>.</param>
     /// <exception cref="ArgumentException">The delimiter is empty.</exception>
-    public static Framing At(ReadOnlySpan<byte> delimiter) => delimiter.IsEmpty
-        ? throw new ArgumentException("A delimiter has at least one byte.", nameof(delimiter))
-        : new(FramingKind.Delimiter, delimiter: delimiter.ToArray());
+    /// <exception cref="ArgumentOutOfRangeException">The alignment is not positive.</exception>
+    public static Framing At(ReadOnlySpan<byte> delimiter, int alignment = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(alignment);
+        return delimiter.IsEmpty
+            ? throw new ArgumentException("A delimiter has at least one byte.", nameof(delimiter))
+            : new(FramingKind.Delimiter, delimiter: delimiter.ToArray(), alignment: alignment);
+    }
 
     /// <summary>Messages behind their length, an unsigned number of 1, 2 or 4 bytes that does not count itself.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is none of these.</exception>
@@ -155,7 +170,7 @@ public sealed class Framing
         }
 
         return Kind == FramingKind.Delimiter
-            ? TryReadUntil(_delimiter, bytes, maximum, ref scanned, out message, out consumed)
+            ? TryReadUntil(_delimiter, bytes, maximum, ref scanned, out message, out consumed, Alignment)
             : TryReadCounted(bytes, maximum, out message, out consumed);
     }
 
@@ -166,7 +181,13 @@ public sealed class Framing
     internal ReadOnlySpan<byte> Rest(ReadOnlySpan<byte> bytes) => Kind == FramingKind.Line && bytes is [.., (byte)'\r'] ? bytes[..^1] : bytes;
 
     internal static FrameResult TryReadUntil(
-        ReadOnlySpan<byte> delimiter, ReadOnlySpan<byte> bytes, int maximum, scoped ref int scanned, out ReadOnlySpan<byte> message, out int consumed)
+        ReadOnlySpan<byte> delimiter,
+        ReadOnlySpan<byte> bytes,
+        int maximum,
+        scoped ref int scanned,
+        out ReadOnlySpan<byte> message,
+        out int consumed,
+        int alignment = 1)
     {
         message = default;
         consumed = 0;
@@ -174,6 +195,12 @@ public sealed class Framing
         // The delimiter may lie across what was seen before and what has come since.
         int from = Math.Max(0, scanned - (delimiter.Length - 1));
         int found = bytes[from..].IndexOf(delimiter);
+        while (alignment > 1 && found >= 0 && (from + found) % alignment != 0)
+        {
+            from += found + 1;
+            found = bytes[from..].IndexOf(delimiter);
+        }
+
         if (found < 0)
         {
             scanned = bytes.Length;

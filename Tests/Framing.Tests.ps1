@@ -123,6 +123,10 @@ Describe '-Framing' {
         Close-Talk
         Wait-Until { $server.ConnectionCount -eq 0 }
         (Get-C10kConnection -Closed).CloseReason | Should -Be MessageTooLong
+        $record = Get-C10kLog $server.Name | Where-Object Message -Match 'more than 10 bytes.*-MaxMessage'
+        $record.Level | Should -Be Warning
+        $server.LastError | Should -Match 'more than 10 bytes.*-MaxMessage'
+        $server.HandlerErrors | Should -Be 0
     }
 
     It 'closes who does not finish a message within -MessageTimeout, and not who says nothing' {
@@ -148,6 +152,8 @@ Describe '-Framing' {
         @{ Options = @{ MaxMessage = 10 }; Says = '-MaxMessage is for messages that have an end' }
         @{ Options = @{ MessageTimeout = 10 }; Says = '-MessageTimeout is for messages that have an end' }
         @{ Options = @{ Framing = 'Line'; Encoding = 'unicode' }; Says = 'a line feed in utf-16 has 2' }
+        @{ Options = @{ Framing = 'Delimiter'; Delimiter = '|'; Encoding = 'shift_jis' }; Says = 'may stand within a character' }
+        @{ Options = @{ Framing = 'Delimiter'; Delimiter = '--'; Encoding = 'gb2312' }; Says = 'may stand within a character' }
         @{ Options = @{ Framing = 'Delimiter'; Delimiter = [version]'1.0' }; Says = 'A delimiter is a string or bytes' }
     ) {
         $caught = try { Start-C10kServer @Options -ScriptBlock { 1 } } catch { $_ }
@@ -186,6 +192,25 @@ Describe '-Encoding' {
         $seen | Should -BeExactly $text
         Invoke-Talk $server $wire -Slowly | Should -BeExactly $wire
         $seen.ToArray()[1..99] -join '' | Should -BeExactly $text
+    }
+
+    It 'ends no message within a character: <Name>' -ForEach @(
+        # The end of one character and the beginning of the next look like the delimiter together.
+        @{ Name = 'utf-16'; Encoding = 'unicode'; Delimiter = ';'; Text = "a`u{3b00}`u{6100}b" }
+        @{ Name = 'utf-16, big endian'; Encoding = 'bigendianunicode'; Delimiter = ';'; Text = "a`u{6100}`u{3b61}b" }
+        @{ Name = 'utf-16, a delimiter of two characters'; Encoding = 'unicode'; Delimiter = "`r`n"; Text = "a`u{0d00}`u{0a00}`u{6100}b" }
+        @{ Name = 'utf-16, a delimiter of bytes'; Encoding = 'unicode'; Delimiter = [byte[]](59, 0); Text = "a`u{3b00}`u{6100}b" }
+        @{ Name = 'utf-32'; Encoding = 'utf32'; Delimiter = ';'; Text = "a`u{3b00}`u{10000}b" }
+    ) {
+        $seen = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
+        $server = Start-C10kServer -Framing Delimiter -Delimiter $Delimiter -Encoding $Encoding -ScriptBlock { ($using:seen).Enqueue($_); $_ }
+        $mark = if ($Delimiter -is [string]) { ConvertTo-Wire $server.Options.Encoding $Delimiter } else { ';' + "`0" }
+        $inner = ConvertTo-Wire $server.Options.Encoding $Text
+        $inner.IndexOf($mark, [System.StringComparison]::Ordinal) | Should -BeGreaterThan 0
+        Invoke-Talk $server (($inner + $mark) * 3) | Should -BeExactly (($inner + $mark) * 3)
+        $seen | Should -BeExactly @($Text, $Text, $Text)
+        Invoke-Talk $server ($inner + $mark) -Slowly | Should -BeExactly ($inner + $mark)
+        $server.HandlerErrors | Should -Be 0
     }
 
     It 'holds a character back until it is whole, where bytes come one by one' {

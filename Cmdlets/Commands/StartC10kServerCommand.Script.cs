@@ -16,6 +16,9 @@ public sealed partial class StartC10kServerCommand
     private const int LeastDefaultHandlers = 2;
     private const int MostDefaultHandlers = 4;
 
+    // Up to here a byte is a character by itself in every encoding that has ASCII in it.
+    private const byte LastControl = 0x20;
+
     private static readonly TimeSpan DefaultHandlerTimeout = TimeSpan.FromSeconds(30);
 
     /// <summary>What is called with each message. What comes out of it is sent back.</summary>
@@ -165,18 +168,41 @@ public sealed partial class StartC10kServerCommand
     {
         Framing.Raw => Engine.Framing.Raw,
         Framing.Line => NewLine == NewLine.CrLf ? Engine.Framing.LineCrLf : Engine.Framing.Line,
-        Framing.Delimiter => Engine.Framing.At(DelimiterBytes()),
+        Framing.Delimiter => Engine.Framing.At(DelimiterBytes(out bool isText), DelimiterAlignment(isText)),
         Framing.Length => Engine.Framing.Length(LengthSize, ByteOrder == ByteOrder.LittleEndian),
         Framing.Fixed => Engine.Framing.Fixed(MessageSize),
         _ => throw new ArgumentOutOfRangeException(nameof(Framing), Framing, "There is no such framing."),
     };
 
-    private byte[] DelimiterBytes() =>
-        Argument.Unwrap(Delimiter) is string or char
-            ? Encoding.GetBytes($"{Argument.Unwrap(Delimiter)}")
-            : LanguagePrimitives.TryConvertTo(Delimiter, out byte[] bytes)
-                ? bytes
-                : throw new ArgumentException("A delimiter is a string or bytes.", nameof(Delimiter));
+    private byte[] DelimiterBytes(out bool isText)
+    {
+        isText = Argument.Unwrap(Delimiter) is string or char;
+        if (!isText)
+        {
+            return LanguagePrimitives.TryConvertTo(Delimiter, out byte[] given)
+                ? given
+                : throw new ArgumentException($"-{nameof(Delimiter)}: A delimiter is a string or bytes.");
+        }
+
+        byte[] bytes = Encoding.GetBytes($"{Argument.Unwrap(Delimiter)}");
+        if (bytes.Length > 0 && bytes[0] > LastControl && MayEndCharacters())
+        {
+            throw new ArgumentException(
+                $"-{nameof(Delimiter)}: in {Encoding.WebName} the bytes of '{Argument.Unwrap(Delimiter)}' may stand within a character, which would " +
+                "be cut there. Give a control character, or a space, or use -Framing Length.");
+        }
+
+        return bytes;
+    }
+
+    /// <summary>
+    /// Whether bytes that are characters of their own may be parts of others: so in the double-byte encodings of East Asia. In UTF-8 they may not,
+    /// and in UTF-16 and UTF-32 the delimiter is looked for where a character can begin.
+    /// </summary>
+    private bool MayEndCharacters() => !Encoding.IsSingleByte && Encoding is not (UTF8Encoding or UnicodeEncoding or UTF32Encoding);
+
+    /// <summary>The bytes of a code unit, where messages are text: what a delimiter looks like across two of them is none.</summary>
+    private int DelimiterAlignment(bool isText) => isText || !AsByteStream ? Encoding.GetByteCount("\0") : 1;
 
     /// <summary>A name is looked for where modules are; a path is the caller's, wherever the handler's runspace is.</summary>
     private string ResolveModule(string module)

@@ -54,6 +54,48 @@ public class FramingTests
     }
 
     [Theory]
+    [InlineData(2, "x|", "ax|bx|cdx|ex|")]
+    [InlineData(2, "x|", "x|x|ax|x|b")]
+    [InlineData(4, "x|", "abx|cdx|x|efghx|i")]
+    [InlineData(2, ";", "a;;b;;;c")]
+    [InlineData(2, "xx", "axxxxxbxxcx")]
+    public void A_delimiter_that_is_not_aligned_is_part_of_the_message_wherever_it_is_cut(
+        int alignment, string delimiter, string stream)
+    {
+        Framing framing = Framing.At(Encoding.Latin1.GetBytes(delimiter), alignment);
+        byte[] bytes = Encoding.Latin1.GetBytes(stream);
+        foreach (int[] cuts in AllCuts(bytes.Length))
+        {
+            var reader = new Reader(framing);
+            reader.Feed(bytes, cuts);
+            Assert.Equal(Expected(out string rest), Framings.Texts(reader.Messages));
+            Assert.Equal(rest, Encoding.Latin1.GetString(framing.Rest(reader.Rest)));
+        }
+
+        // By the definition: at every multiple from the beginning of the message.
+        List<string> Expected(out string left)
+        {
+            var messages = new List<string>();
+            left = stream;
+            for (int at = 0; at + delimiter.Length <= left.Length;)
+            {
+                if (string.CompareOrdinal(left, at, delimiter, 0, delimiter.Length) == 0)
+                {
+                    messages.Add(left[..at]);
+                    left = left[(at + delimiter.Length)..];
+                    at = 0;
+                }
+                else
+                {
+                    at += alignment;
+                }
+            }
+
+            return messages;
+        }
+    }
+
+    [Theory]
     [InlineData(1, false, new byte[] { 2, 7, 8, 0, 1, 9 })]
     [InlineData(2, false, new byte[] { 0, 2, 7, 8, 0, 0, 0, 1, 9 })]
     [InlineData(2, true, new byte[] { 2, 0, 7, 8, 0, 0, 1, 0, 9 })]
