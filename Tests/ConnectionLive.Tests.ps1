@@ -138,7 +138,9 @@ Describe 'Send-C10kData' {
     It 'has its methods on the object' {
         $rows[2].Send('text')
         $rows[2].Send([byte[]](1, 2, 3))
-        Test-ByteArray (Read-ByteArray $clients[2] 7) ([byte[]](0x74, 0x65, 0x78, 0x74, 1, 2, 3)) | Should -BeTrue
+        $rows[2].Send([byte[]](4, 5) + [byte[]](6, 7))
+        { $rows[2].Send((8, 'x')) } | Should -Throw "*'x' is no byte*"
+        Test-ByteArray (Read-ByteArray $clients[2] 11) ([byte[]](0x74, 0x65, 0x78, 0x74, 1, 2, 3, 4, 5, 6, 7)) | Should -BeTrue
     }
 
     It 'takes a server and a worker from the pipeline for all their connections, and never for the connection of that number' {

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Globalization;
+using System.Management.Automation;
 using System.Net;
 using C10kServer.Parameters;
 
@@ -130,23 +132,17 @@ public sealed class Connection
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Abort() => Act(Engine.ConnectionAction.Reset);
 
-    /// <summary>Sends text, in UTF-8.</summary>
-    /// <param name="text">The text.</param>
+    /// <summary>Sends text, in UTF-8, or bytes.</summary>
+    /// <param name="data">A string, bytes in whatever array or list, or an object that is sent as text.</param>
+    /// <exception cref="ArgumentException">It is an array of something else than bytes, or there is nothing to send.</exception>
     /// <exception cref="InvalidOperationException">The connection is gone or closing, or its queue is full. Nothing was sent.</exception>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
-    public void Send(string text)
+    /// <remarks>One method, and not one each: of several the shell would take that of strings for every array but a byte[].</remarks>
+    public void Send(object data)
     {
-        ArgumentNullException.ThrowIfNull(text);
-        Send(EncodingAttribute.Utf8.GetBytes(text));
-    }
-
-    /// <summary>Sends bytes.</summary>
-    /// <param name="bytes">The bytes.</param>
-    /// <exception cref="InvalidOperationException">The connection is gone or closing, or its queue is full. Nothing was sent.</exception>
-    /// <exception cref="TimeoutException">The worker did not answer.</exception>
-    public void Send(byte[] bytes)
-    {
-        ArgumentNullException.ThrowIfNull(bytes);
+        ArgumentNullException.ThrowIfNull(data);
+        byte[] bytes = ByteList.Read(data)
+            ?? EncodingAttribute.Utf8.GetBytes((string)LanguagePrimitives.ConvertTo(data, typeof(string), CultureInfo.InvariantCulture));
         Engine.SendOutcome outcome = _server.TrySend(
             ToReference(), ImmutableArray.Create(bytes), Server.AnswerTimeout, CancellationToken.None, out Engine.ConnectionInfo? after);
         if (after is null)

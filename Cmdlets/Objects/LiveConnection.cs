@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Net;
+using C10kServer.Parameters;
 using C10kServer.Scripting;
 
 namespace C10kServer;
@@ -68,24 +69,31 @@ public sealed class LiveConnection
     /// <summary>What a handler sees as <c>$ConnectionState</c>. Handlers of one connection never run at the same time, so it needs no lock.</summary>
     internal Hashtable ConnectionState => _state ??= new Hashtable(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>Sends a message, as if the handler had put it out: encoded, and with the marks of the framing.</summary>
-    /// <param name="message">The message.</param>
-    /// <returns>False when the connection is closing or closed.</returns>
-    public bool Send(string message) => _session.Send(_pool.OutputOfThisThread().Encode(message));
-
-    /// <summary>Sends bytes as they are.</summary>
-    /// <param name="bytes">The bytes.</param>
-    /// <returns>False when the connection is closing or closed.</returns>
-    public bool Send(byte[] bytes) => _session.Send(bytes);
+    /// <summary>
+    /// Sends something as if the handler had put it out: text is encoded, with the marks of the framing; bytes, in whatever array or list, are sent
+    /// as they are.
+    /// </summary>
+    /// <param name="data">A string, bytes, or an object that is sent as text.</param>
+    /// <returns>
+    /// False, and nothing is sent: the connection is closing or closed, or, where it is not the handler's own, its queue is full.
+    /// </returns>
+    /// <exception cref="ArgumentException">It is an array of something else than bytes.</exception>
+    /// <remarks>One method, and not one each: of several the shell would take that of strings for every array but a byte[].</remarks>
+    public bool Send(object? data) =>
+        _session.Send(Argument.Unwrap(data) is byte[] bytes ? bytes : _pool.OutputOfThisThread().Encode(data));
 
     /// <summary>Sends text encoded, and nothing with it: a prompt, say.</summary>
     /// <param name="text">The text.</param>
-    /// <returns>False when the connection is closing or closed.</returns>
+    /// <returns>
+    /// False, and nothing is sent: the connection is closing or closed, or, where it is not the handler's own, its queue is full.
+    /// </returns>
     public bool SendText(string text) => _session.Send(_pool.Encoding.GetBytes(text));
 
     /// <summary>Sends bytes as a message, with the marks of the framing.</summary>
     /// <param name="message">The bytes.</param>
-    /// <returns>False when the connection is closing or closed.</returns>
+    /// <returns>
+    /// False, and nothing is sent: the connection is closing or closed, or, where it is not the handler's own, its queue is full.
+    /// </returns>
     public bool SendFrame(byte[] message) => _session.Send(_pool.OutputOfThisThread().EncodeFrame(message));
 
     /// <summary>Closes: what is queued is still sent, and in a handler what it puts out with the present message.</summary>

@@ -1,5 +1,4 @@
 using System.Collections;
-using System.Globalization;
 using System.Management.Automation;
 
 namespace C10kServer.Parameters;
@@ -26,15 +25,13 @@ public sealed class DataAttribute : ArgumentTransformationAttribute
 
     private static byte Read(object? value)
     {
-        // Numbers alone: of strings nobody knows whether they are to be joined, or are numbers.
-        object? number = Argument.Unwrap(value);
-        if (number is sbyte or byte or short or ushort or int or uint or long or ulong
-            && Convert.ToDecimal(number, CultureInfo.InvariantCulture) is >= byte.MinValue and <= byte.MaxValue and var read)
+        try
         {
-            return (byte)read;
+            return ByteList.ReadByte(value);
         }
-
-        throw new ArgumentTransformationMetadataException(
-            $"'{value}' is no byte, which is a number from 0 to 255. Give one string (-join makes one of several), or bytes.");
+        catch (ArgumentException e)
+        {
+            throw new ArgumentTransformationMetadataException(e.Message, e);
+        }
     }
 }

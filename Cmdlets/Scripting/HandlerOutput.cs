@@ -1,14 +1,16 @@
 using System.Buffers;
+using System.Collections;
 using System.Collections.ObjectModel;
 using System.Globalization;
 using System.Management.Automation;
 using System.Text;
+using C10kServer.Parameters;
 
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// Makes bytes of what a handler puts out: a string is encoded, with the marks of the framing; bytes go as they are; null is
-/// nothing; anything else goes as a string, in the invariant culture. Belongs to one thread.
+/// Makes bytes of what a handler puts out: a string is encoded, with the marks of the framing; bytes go as they are, in whatever array or list;
+/// null is nothing; an array of anything else is an error; any other object goes as a string, in the invariant culture. Belongs to one thread.
 /// </summary>
 internal sealed class HandlerOutput(Engine.Framing framing, Encoding encoding)
 {
@@ -71,6 +73,10 @@ internal sealed class HandlerOutput(Engine.Framing framing, Encoding encoding)
                 break;
             case byte[] bytes:
                 _bytes.Write(bytes);
+                break;
+            case IList:
+                // One object of the output: the sum of two byte arrays with a comma in front, or what is sent by itself.
+                _bytes.Write(ByteList.Read(item));
                 break;
             default:
                 AppendText((string)LanguagePrimitives.ConvertTo(item, typeof(string), CultureInfo.InvariantCulture));
