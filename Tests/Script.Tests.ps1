@@ -275,8 +275,35 @@ Describe '$using:' {
         @{ Kind = 'a script block'; Block = { & $using:script }; Says = 'script block' }
         @{ Kind = 'one in a nested block'; Block = { & { & $using:script } }; Says = 'script block' }
         @{ Kind = 'a function'; Block = { & $using:function:prompt }; Says = 'script block' }
+        @{ Kind = 'a function that is not there'; Block = { & $using:function:NotThere }; Says = "no function 'function:NotThere'" }
+        @{ Kind = 'an environment variable that is not there'; Block = { $using:env:C10K_NOT_THERE }; Says = "no item 'env:C10K_NOT_THERE'" }
+        @{ Kind = 'an item of a drive that is not there'; Block = { $using:noDrive:x }; Says = "no item 'noDrive:x'" }
+        @{ Kind = 'a script block in an array'; Block = { $using:list }; Says = "'\`$using:list\[1\]' is a script block" }
+        @{ Kind = 'one in a typed list'; Block = { $using:typed }; Says = "'\`$using:typed\[0\]' is a script block" }
+        @{ Kind = 'one in a hashtable'; Block = { $using:table }; Says = "'\`$using:table\['run'\]' is a script block" }
+        @{ Kind = 'one deep within'; Block = { $using:deep }; Says = "'\`$using:deep\['a'\]\[0\]\.Inner\[2\]\['b'\]' is a script block" }
+        @{ Kind = 'one in a property'; Block = { $using:object }; Says = "'\`$using:object.Run' is a script block" }
+        @{ Kind = 'a script method'; Block = { $using:withMethod }; Says = "'\`$using:withMethod.Go\(\)' is a script block" }
+        @{ Kind = 'a script property of a list'; Block = { $using:withProperty }; Says = "'\`$using:withProperty.Now' is a script block" }
+        @{ Kind = 'a delegate of one'; Block = { $using:delegate }; Says = "'\`$using:delegate' is a script block" }
+        @{ Kind = 'one in a synchronized hashtable'; Block = { $using:shared }; Says = "'\`$using:shared\['run'\]' is a script block" }
+        @{ Kind = 'one in a concurrent dictionary'; Block = { $using:concurrent }; Says = "'\`$using:concurrent\['run'\]' is a script block" }
     ) {
         $script = { 1 }
+        $list = 1, $script, 2
+        $typed = [System.Collections.Generic.List[scriptblock]]::new()
+        $typed.Add($script)
+        $table = @{ x = 1; run = $script }
+        $object = [pscustomobject]@{ X = 1; Run = $script }
+        $deep = @{ a = @([pscustomobject]@{ Inner = [object[]]('x', 1, @{ b = $script }) }) }
+        $withMethod = [pscustomobject]@{ X = 1 } | Add-Member -MemberType ScriptMethod -Name Go -Value { 1 } -PassThru
+        $withProperty = [System.Collections.Generic.List[int]]::new()
+        Add-Member -InputObject $withProperty -MemberType ScriptProperty -Name Now -Value { 1 }
+        $delegate = [System.Func[int]] { 1 }
+        $shared = [hashtable]::Synchronized(@{ run = $script })
+        $concurrent = [System.Collections.Concurrent.ConcurrentDictionary[string, object]]::new()
+        $concurrent['run'] = $script
+        $null = $list, $typed, $table, $object, $deep, $withMethod, $withProperty, $delegate, $shared, $concurrent
         function prompt { '' }
         $caught = try { Start-C10kServer -ScriptBlock $Block } catch { $_ }
         $caught.FullyQualifiedErrorId | Should -Be 'UsingUnsupported,C10kServer.Commands.StartC10kServerCommand'
@@ -285,6 +312,67 @@ Describe '$using:' {
         Get-C10kServer | Should -BeNullOrEmpty
         $script | Should -Not -BeNullOrEmpty
         prompt | Should -BeExactly ''
+    }
+
+    It 'takes whatever has no script block in it, however it is made: cycles, depth, much, and what is used up by looking' {
+        $cycle = @{ Name = 'cycle' }
+        $cycle.Self = $cycle
+        $list = [System.Collections.ArrayList]@(1)
+        $null = $list.Add($list)
+        $deep = 'bottom'
+        foreach ($i in 1..200) { $deep = , $deep }
+        $many = [object[]]::new(1000000)
+        $queue = [System.Collections.Concurrent.BlockingCollection[string]]::new()
+        $queue.Add('still there')
+        $lazy = $queue.GetConsumingEnumerable()
+        $delegate = [System.Func[string, int]][int]::Parse
+        $server = Start-C10kServer -Framing Line -ScriptBlock {
+            "$(($using:cycle).Self.Self.Name) $(($using:list)[0]) $(($using:deep).Count) $(($using:many).Count) $(($using:queue).Count) $(($using:delegate).Invoke('7'))"
+            $null = $using:lazy
+        }
+        $null = $cycle, $list, $deep, $many, $lazy, $delegate
+        Invoke-Talk $server "x`n" | Should -BeExactly "cycle 1 1 1000000 1 7`n"
+    }
+
+    It 'is refused in -ArgumentList, too' {
+        $caught = try { Start-C10kServer -ScriptBlock { 1 } -ArgumentList 1, @{ run = { 2 } } } catch { $_ }
+        $caught.FullyQualifiedErrorId | Should -Be 'UsingUnsupported,C10kServer.Commands.StartC10kServerCommand'
+        "$caught" | Should -Match "-ArgumentList: '\[1\]\['run'\]' is a script block"
+    }
+
+    It 'within a block for another runspace is that one''s: <Kind>' -ForEach @(
+        @{ Kind = 'ForEach-Object -Parallel'; Block = { $mine = "mine $_"; 1 | ForEach-Object -Parallel { "$using:mine" } } }
+        @{ Kind = '% -Parallel, nested'; Block = { $mine = "mine $_"; & { 1 | % -Parallel { & { $using:mine } } } } }
+        @{ Kind = 'Start-Job'; Block = { function Start-Job($Block) { "mine$($Block.ToString().Replace('$using:mine', 'x').TrimEnd())" }; Start-Job { $using:mine } } }
+        @{ Kind = 'Start-ThreadJob, by its module'; Block = { $mine = "mine $_"; Microsoft.PowerShell.ThreadJob\Start-ThreadJob -ScriptBlock:{ $using:mine } | Receive-Job -Wait -AutoRemoveJob } }
+    ) {
+        Invoke-Talk (Start-C10kServer -Framing Line -ScriptBlock $Block) "x`n" | Should -BeExactly "mine x`n"
+    }
+
+    It 'within a Start-C10kServer of a handler is that one''s, and so are exit and break there' {
+        $outer = 'outer'
+        $server = Start-C10kServer -Framing Line -ImportModule "$root/C10kServer.psd1" -ScriptBlock {
+            $mine = "mine $_ $using:outer"
+            $inner = Start-C10kServer -Framing Line -ScriptBlock { "$using:mine and $_"; & { exit }; 'not this' }
+            "$($inner.Port)"
+        }
+        $talk = Open-Talk $server
+        Send-Talk $talk "x`n"
+        $port = [int](Read-Talk $talk -Line)
+        Invoke-Talk @{ Port = $port } "y`n" | Should -BeExactly "mine x outer and y`n"
+        Close-Talk $talk
+        $outer | Should -Be outer
+    }
+
+    It 'within a block for the same runspace is the handler''s: <Kind>' -ForEach @(
+        @{ Kind = 'ForEach-Object'; Block = { 1 | ForEach-Object { "$using:word" } } }
+        @{ Kind = 'ForEach-Object -Process'; Block = { 1 | ForEach-Object -Process { "$using:word" } } }
+        @{ Kind = 'Where-Object'; Block = { 'word', 'other' | Where-Object { $_ -eq $using:word } } }
+        @{ Kind = 'a method'; Block = { (1).ForEach({ $using:word }) } }
+    ) {
+        $word = 'word'
+        Invoke-Talk (Start-C10kServer -Framing Line -ScriptBlock $Block) "x`n" | Should -BeExactly "word`n"
+        $word | Should -Be word
     }
 }
 
@@ -299,14 +387,16 @@ Describe 'What a script handler puts out' {
         @{ Kind = 'a string'; Block = { 'a' }; Raw = 'a'; Line = "a`n" }
         @{ Kind = 'several strings'; Block = { 'a'; ''; 'b' }; Raw = 'ab'; Line = "a`n`nb`n" }
         @{ Kind = 'bytes, as they are'; Block = { [byte[]](65, 66, 10, 0, 255) }; Raw = "AB`n`0ÿ"; Line = "AB`n`0ÿ" }
+        @{ Kind = 'the sum of two byte arrays, in one piece'; Block = { , ([byte[]](65, 66) + [byte[]](10, 255)) }; Raw = "AB`nÿ"; Line = "AB`nÿ" }
+        @{ Kind = 'bytes in a list'; Block = { , [System.Collections.Generic.List[byte]][byte[]](65, 66) }; Raw = 'AB'; Line = 'AB' }
         @{ Kind = 'bytes in one piece'; Block = { , [byte[]](65, 66) }; Raw = 'AB'; Line = 'AB' }
         @{ Kind = 'runs of bytes between strings'; Block = { 'x'; [byte[]](65, 66); 'y'; , [byte[]](67); [byte]68; 'z' }; Raw = 'xAByCDz'; Line = "x`nABy`nCDz`n" }
         @{ Kind = 'null, as nothing'; Block = { $null; 'a'; $null }; Raw = 'a'; Line = "a`n" }
         @{ Kind = 'nothing'; Block = { }; Raw = ''; Line = '' }
         @{ Kind = 'numbers, not in the culture of the caller'; Block = { 1.5; 1234567.25; 0.1d; 42 }; Raw = '1.51234567.250.142'; Line = "1.5`n1234567.25`n0.1`n42`n" }
         @{ Kind = 'dates'; Block = { [datetime]'2024-03-04T05:06:07' }; Raw = '03/04/2024 05:06:07'; Line = "03/04/2024 05:06:07`n" }
-        @{ Kind = 'other objects'; Block = { $true; 'c'[0]; [dayofweek]1; [timespan]'0:0:1'; [pscustomobject]@{ A = 1.5 }; , @(1, 2.5) }
-            Raw = 'TruecMonday00:00:01@{A=1.5}1 2.5'; Line = "True`nc`nMonday`n00:00:01`n@{A=1.5}`n1 2.5`n" }
+        @{ Kind = 'other objects'; Block = { $true; 'c'[0]; [dayofweek]1; [timespan]'0:0:1'; [pscustomobject]@{ A = 1.5 } }
+            Raw = 'TruecMonday00:00:01@{A=1.5}'; Line = "True`nc`nMonday`n00:00:01`n@{A=1.5}`n" }
     ) {
         $culture = [cultureinfo]::CurrentCulture
         [cultureinfo]::CurrentCulture = 'de-DE'
@@ -316,6 +406,17 @@ Describe 'What a script handler puts out' {
         } finally {
             [cultureinfo]::CurrentCulture = $culture
         }
+    }
+
+    It 'is an error where it is an array, in one piece, of something else than bytes: <Kind>' -ForEach @(
+        @{ Kind = 'strings'; Block = { , @('a', 'b') } }
+        @{ Kind = 'a fraction'; Block = { , @(1, 2.5) } }
+        @{ Kind = 'a number that is no byte'; Block = { , @(255, 256) } }
+    ) {
+        $server = Start-C10kServer -Framing Line -ScriptBlock $Block
+        Invoke-Talk $server "x`n" | Should -BeNullOrEmpty
+        Wait-Until { $server.HandlerErrors -eq 1 }
+        $server.LastError | Should -Match 'is no byte, which is a number from 0 to 255'
     }
 
     It 'may be a megabyte, many times' {
@@ -328,6 +429,62 @@ Describe 'What a script handler puts out' {
         }
 
         Close-Talk $talk
+    }
+
+    It 'waits for a client that reads late, and is whole and in order: 41 MB for one write' {
+        $server = Start-C10kServer -Framing Line -ScriptBlock { $_ * 25KB }
+        $talk = Open-Talk $server
+        Send-Talk $talk ((1..400).ForEach({ "{0:d4}`n" -f $_ }) -join '')
+
+        # Until the kernel takes no more, and the handler waits.
+        $state = @{ Last = -1 }
+        Wait-Until {
+            $row = Get-C10kConnection $server.Name
+            $isStuck = $row.ReadPaused -and $row.BytesSent -eq $state.Last
+            $state.Last = $row.BytesSent
+            $isStuck
+        }
+        (Get-C10kConnection $server.Name).SendQueue | Should -BeGreaterThan 0
+        (Get-C10kConnection $server.Name).SendQueue | Should -BeLessOrEqual (64KB + 100KB + 1)
+        $right = 0
+        foreach ($i in 1..400) { $right += [int]((Read-Talk $talk -Count (100KB + 1)) -ceq (('{0:d4}' -f $i) * 25KB + "`n")) }
+        $right | Should -Be 400
+        Close-Talk $talk
+        $server.LastError | Should -BeNullOrEmpty
+    }
+
+    It 'may be larger than -MaxSendQueue, in one answer and by $Connection.Send' {
+        $server = Start-C10kServer -Framing Line -MaxSendQueue 100KB -ScriptBlock { $_ * 8MB; $null = $Connection.Send($_ * 4MB) }
+        $talk = Open-Talk $server
+        Send-Talk $talk "a`nb`n"
+        foreach ($letter in 'a', 'b') {
+            (Read-Talk $talk -Count (4MB + 1)) -ceq ($letter * 4MB + "`n") | Should -BeTrue
+            (Read-Talk $talk -Count (8MB + 1)) -ceq ($letter * 8MB + "`n") | Should -BeTrue
+        }
+
+        Close-Talk $talk
+    }
+
+    It 'by $Connection.Send without end waits for its client, is bounded, and is stopped by -HandlerTimeout' {
+        $block = [byte[]]::new(100KB)
+        $server = Start-C10kServer -HandlerCount 1 -HandlerTimeout 2s -MaxSendQueue 1MB -LingerTimeout 1s -ScriptBlock {
+            while ($true) { $null = $Connection.Send($using:block) }
+        }
+        $talk = Open-Talk $server
+        Send-Talk $talk 'x'
+        $state = @{ Most = 0 }
+        Wait-Until {
+            $state.Most = [Math]::Max($state.Most, (Get-C10kConnection $server.Name).SendQueue)
+            $server.HandlerTimeouts -eq 1
+        }
+        $state.Most | Should -BeGreaterThan 0
+        $state.Most | Should -BeLessOrEqual 1MB
+        Close-Talk $talk
+        Wait-Until { $server.ConnectionCount -eq 0 }
+
+        # The one thread has come back by itself.
+        Get-C10kLog $server.Name | Where-Object Message -Match 'left to itself' | Should -BeNullOrEmpty
+        $server | Stop-C10kServer
     }
 
     It 'comes in the order of the handler, with what that sends by itself' {
@@ -418,6 +575,23 @@ Describe '$Connection' {
         $server.HandlerErrors | Should -Be 0
     }
 
+    It 'sends bytes as bytes, in whatever array, and any other array is an error' {
+        $server = Start-C10kServer -Framing Line -ScriptBlock {
+            $a, $b = [byte[]](65, 66), [byte[]](67, 10)
+            $Connection.Send($a + $b)
+            $Connection.Send([System.Collections.ArrayList]($a + $b))
+            $Connection.Send([object[]](65, 66L, [byte]10))
+            $Connection.Send([byte]68)
+            $Connection.Send(42)
+            $Connection.Send(@())
+            try { $Connection.Send(('x', 'y')) } catch { "$_" }
+        }
+        Invoke-Talk $server "x`n" | Should -BeExactly (
+            "ABC`nABC`nAB`nD42`n" + "True`n" * 6 +
+            "Exception calling `"Send`" with `"1`" argument(s): `"'x' is no byte, which is a number from 0 to 255. Give one string (-join makes one of several), or bytes.`"`n")
+        $server.HandlerErrors | Should -Be 0
+    }
+
     It 'of another server has that one''s framing, also in a handler' {
         $queue = Get-NewQueue
         $target = Start-C10kServer -Framing Length -LengthSize 1 -Encoding unicode -OnConnect { ($using:queue).Enqueue($Connection) } -ScriptBlock { }
@@ -444,6 +618,27 @@ Describe '$Connection' {
         Wait-Until { $seen.Count -ge 2 }
         $seen | Should -Be @('1', 'closed HandlerClosed')
         $server.HandlerErrors | Should -Be 0
+    }
+
+    It 'of a client that does not read says false to others when its queue is full, and goes on' {
+        $queue = Get-NewQueue
+        $server = Start-C10kServer -Framing Line -MaxSendQueue 200KB -OnConnect { ($using:queue).Enqueue($Connection) } -ScriptBlock { }
+        $talk = Open-Talk $server
+        Wait-Until { $queue.Count -eq 1 }
+        $live = $queue.ToArray()[0]
+        $text = 'x' * 9999
+        $state = @{ Sent = 0 }
+
+        # The kernel takes some, and takes more of it after a moment.
+        Wait-Until {
+            while ($live.Send($text)) { $state.Sent++ }
+            $live.SendQueue -gt 190KB - 10000
+        }
+        $live.State | Should -Be Open
+        $live.SendQueue | Should -BeLessOrEqual 200KB
+        (Read-Talk $talk -Count (10000 * $state.Sent)) -ceq ("$text`n" * $state.Sent) | Should -BeTrue
+        $live.Send('again') | Should -BeTrue
+        Read-Talk $talk -Line | Should -Be 'again'
     }
 
     It 'is reset by Abort' {

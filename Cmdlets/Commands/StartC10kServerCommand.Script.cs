@@ -152,7 +152,7 @@ public sealed partial class StartC10kServerCommand
             OnClose = OnClose is null ? null : HandlerScript.Prepare(nameof(OnClose), OnClose, LookUp, usings),
             Usings = usings,
             Modules = [.. ImportModule.Select(ResolveModule)],
-            Arguments = ArgumentList ?? [],
+            Arguments = CheckedArguments(),
             Location = SessionState.Path.CurrentFileSystemLocation.ProviderPath,
             Framing = EngineFraming(),
             Delimiter = Argument.Unwrap(Delimiter),
@@ -162,6 +162,17 @@ public sealed partial class StartC10kServerCommand
             ThreadCount = HandlerCount,
             Timeout = HandlerTimeout,
         };
+    }
+
+    private object?[] CheckedArguments()
+    {
+        object?[] arguments = ArgumentList ?? [];
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            HandlerScript.RefuseScriptBlocks(nameof(ArgumentList), $"[{i}]", arguments[i]);
+        }
+
+        return arguments;
     }
 
     private Engine.Framing EngineFraming() => Framing switch
@@ -218,12 +229,25 @@ public sealed partial class StartC10kServerCommand
             : throw new HandlerScriptException("ModuleNotFound", ErrorCategory.ObjectNotFound, $"-{nameof(ImportModule)}: there is no module at '{module}'.");
     }
 
+    /// <summary>Whether there is such a function, such an environment variable and the like.</summary>
+    private bool ItemExists(string path)
+    {
+        try
+        {
+            return InvokeProvider.Item.Exists(path, force: true, literalPath: true);
+        }
+        catch (System.Management.Automation.DriveNotFoundException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>What an expression is for the caller, who has it without "using".</summary>
     private bool LookUp(VariablePath variable, ExpressionAst expression, out object? value)
     {
         PSVariable? plain = variable.IsDriveQualified ? null : SessionState.PSVariable.Get(variable.UserPath);
         value = plain?.Value;
-        if (!variable.IsDriveQualified && plain is null)
+        if (variable.IsDriveQualified ? !ItemExists(variable.UserPath) : plain is null)
         {
             return false;
         }

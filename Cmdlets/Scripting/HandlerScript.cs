@@ -57,14 +57,17 @@ internal sealed partial class HandlerScript
                 "Write the statements without one; what is to happen once for each connection goes into -OnConnect.");
         }
 
+        // What stands in a block for another runspace is that one's.
+        bool IsOwn(Ast node) => !InnerBlocks.Enclose(node, ast);
+
         List<Edit> edits = [];
-        foreach (Ast node in ast.FindAll(static node => node is UsingExpressionAst, searchNestedScriptBlocks: true))
+        foreach (Ast node in ast.FindAll(static node => node is UsingExpressionAst, searchNestedScriptBlocks: true).Where(IsOwn))
         {
             edits.Add(Replace(parameter, (UsingExpressionAst)node, lookup, usings));
         }
 
         bool encloses = false;
-        foreach (Ast node in ast.FindAll(static node => EndsMessage(node), searchNestedScriptBlocks: true))
+        foreach (Ast node in ast.FindAll(static node => EndsMessage(node), searchNestedScriptBlocks: true).Where(IsOwn))
         {
             // They would be an exception, which takes with it what the block has put out before.
             bool nested = BlockOf(node) != ast;
@@ -108,16 +111,11 @@ internal sealed partial class HandlerScript
         {
             throw new HandlerScriptException(
                 "UsingUnsupported", ErrorCategory.InvalidArgument,
-                $"-{parameter}: there is no variable '{variable.VariablePath.UserPath}' for '{text}'. Set it before the server is started.");
+                $"-{parameter}: there is no {KindOf(variable.VariablePath)} '{variable.VariablePath.UserPath}' for '{text}'. Set it before the server " +
+                "is started.");
         }
 
-        if (value is ScriptBlock or PSObject { BaseObject: ScriptBlock })
-        {
-            throw new HandlerScriptException(
-                "UsingUnsupported", ErrorCategory.InvalidArgument,
-                $"-{parameter}: '{text}' is a script block, which belongs to the runspace that it comes from. Put the function into a module " +
-                "and give that to -ImportModule, or write the code into the handler.");
-        }
+        RefuseScriptBlocks(parameter, text, value);
 
         string name = "__using_" + UnsafeInName().Replace(UsingPrefix().Replace(text, "").ToLowerInvariant(), "_");
         while (usings.TryGetValue(name, out object? other) && !ReferenceEquals(other, value))
@@ -128,6 +126,23 @@ internal sealed partial class HandlerScript
         usings[name] = value;
         return new Edit(node.Extent, variable.Splatted ? $"@{name}" : $"${{{name}}}");
     }
+
+    /// <exception cref="HandlerScriptException">There is a script block in the value.</exception>
+    internal static void RefuseScriptBlocks(string parameter, string name, object? value)
+    {
+        if (ScriptBlockSearch.PathIn(value) is { } path)
+        {
+            throw new HandlerScriptException(
+                "UsingUnsupported", ErrorCategory.InvalidArgument,
+                $"-{parameter}: '{name}{path}' is a script block, which belongs to the runspace that it comes from. Put the function into a module " +
+                "and give that to -ImportModule, or write the code into the handler.");
+        }
+    }
+
+    private static string KindOf(VariablePath variable) =>
+        !variable.IsDriveQualified ? "variable"
+        : variable.DriveName.Equals("function", StringComparison.OrdinalIgnoreCase) ? "function"
+        : "item";
 
     /// <summary>exit anywhere, break and continue outside of loops: they end the handling of the message.</summary>
     private static bool EndsMessage(Ast node)
