@@ -534,6 +534,36 @@ Describe 'Run as it is, the example' {
             @($server.Messages) | Should -HaveCount 2
         }
 
+        It 'takes a mail for one mail, whatever stands in it: <Name>' -ForEach @(
+            @{ Name = 'LF . LF'; End = "`n.`n" }
+            @{ Name = 'LF . CRLF'; End = "`n.`r`n" }
+            @{ Name = 'CRLF . LF'; End = "`r`n.`n" }
+            @{ Name = 'CR . CR'; End = "`r.`r" }
+            @{ Name = 'CR . CRLF'; End = "`r.`r`n" }
+            @{ Name = 'CRLF . CR'; End = "`r`n.`r" }
+        ) {
+            $server = & "$folder/FakeSmtp.ps1"
+            $line = Open-Line $server.Port
+            $line.Writer.NewLine = "`r`n"
+            $null = $line.Reader.ReadLine()
+            foreach ($command in 'MAIL FROM:<me@example.org>', 'RCPT TO:<you@example.org>', 'DATA') { $null = Read-Answer $line $command }
+            $line.Writer.Write("body${End}MAIL FROM:<forged@example.org>`r`nRCPT TO:<victim@example.org>`r`nDATA`r`nforged`r`n.`r`nQUIT`r`n")
+            $line.Reader.ReadToEnd() | Should -Match '^250 [^\n]+\r\n221 [^\n]+\r\n$'
+            @($server.Messages) | Should -HaveCount 1
+            @($server.Messages)[0].From | Should -BeExactly 'me@example.org'
+            @($server.Messages)[0].Data | Should -Match 'MAIL FROM:<forged@example.org>'
+        }
+
+        It 'takes no command with a CR or an LF in it' {
+            $server = & "$folder/FakeSmtp.ps1"
+            $line = Open-Line $server.Port
+            $line.Writer.NewLine = "`r`n"
+            $null = $line.Reader.ReadLine()
+            foreach ($command in "RSET`n", "NOOP`nMAIL FROM:<a@example.org>", "`nNOOP", "MAIL FROM:<a@example.org>`r", "QUIT`n") {
+                Read-Answer $line $command | Should -Match '^500 '
+            }
+        }
+
         It 'keeps apart what two clients send at the same time, and forgets who goes before the dot' {
             $server = & "$folder/FakeSmtp.ps1"
             $lines = foreach ($number in 0..1) { Open-Line $server.Port }

@@ -9,7 +9,7 @@
 [CmdletBinding()] [OutputType('C10kServer.Server')]
 param([string[]] $Address = '127.0.0.1', [ValidateRange(0, 65535)] [int] $Port = 0)
 $messages = [System.Collections.Concurrent.ConcurrentQueue[object]]::new()
-$server = Start-C10kServer -Address $Address -Port $Port -Framing Line -NewLine CrLf -OnConnect { '220 fake ESMTP' } -ScriptBlock {
+$server = Start-C10kServer -Address $Address -Port $Port -Framing Delimiter -Delimiter "`r`n" -OnConnect { '220 fake ESMTP' } -ScriptBlock {
     $mail = $ConnectionState
     if ($mail.Contains('Data')) {
         if ($_ -ne '.') { $null = $mail.Data.Add(($_ -replace '^\.')); return }
@@ -17,6 +17,7 @@ $server = Start-C10kServer -Address $Address -Port $Port -Framing Line -NewLine 
         $mail.Clear(); return '250 Kept'
     }
     switch -Regex ($_) {
+        '[\r\n]' { '500 Only CR and LF together end a line'; break }
         '^(RSET|HELO .*|EHLO .*)$' { $mail.Clear(); '250 OK' }
         '^MAIL FROM:\s*<(.*?)>' { $mail.From, $mail.To = $Matches[1], @(); '250 OK' }
         '^RCPT TO:\s*<(.+?)>' { if ($mail.Contains('From')) { $mail.To += $Matches[1]; '250 OK' } else { '503 MAIL first' } }
@@ -26,5 +27,4 @@ $server = Start-C10kServer -Address $Address -Port $Port -Framing Line -NewLine 
         default { '500 Unknown' }
     }
 }
-$server.PSObject.Properties.Add([psnoteproperty]::new('Messages', $messages))
-$server
+$server | Add-Member -NotePropertyName Messages -NotePropertyValue $messages -PassThru
