@@ -62,6 +62,22 @@ Describe 'Handler threads' {
         $gate.Dispose()
     }
 
+    It 'handle connections in the order in which they were made, where there are one worker and one thread alone: <Kind>' -ForEach @(
+        @{ Kind = 'OnConnect'; Options = @{ OnConnect = { ($using:seen).Enqueue($Connection.RemotePort) }; ScriptBlock = { } } }
+        @{ Kind = 'first messages'; Options = @{ ScriptBlock = { ($using:seen).Enqueue($Connection.RemotePort) } } }
+    ) {
+        $seen = [System.Collections.Concurrent.ConcurrentQueue[int]]::new()
+        $server = Start-C10kServer -WorkerCount 1 -HandlerCount 1 -Framing Line @Options
+        $talks = foreach ($i in 1..200) {
+            $talk = Open-Talk $server
+            Send-Talk $talk "x`n"
+            $talk
+        }
+        Wait-Until { $seen.Count -eq 200 }
+        $seen.ToArray() | Should -Be @($talks.ForEach({ $_.Client.Client.LocalEndPoint.Port }))
+        Close-Talk $talks
+    }
+
     It 'may be one alone' {
         $server = Start-C10kServer -Framing Line -HandlerCount 1 -ScriptBlock { [runspace]::DefaultRunspace.InstanceId }
         $answers = foreach ($time in 1..10) { Invoke-Talk $server "x`n" }
