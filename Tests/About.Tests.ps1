@@ -126,6 +126,12 @@ BeforeAll {
                 Check = '@($next).Count -eq 1 -and $server.State -eq "Stopped"'
             }
         }
+        'about_C10kServer_Testing: ORDER' = @{
+            '-HandlerCount' = @{
+                Setup = '$seen = [System.Collections.Concurrent.ConcurrentQueue[string]]::new()'
+                Check = '$talk = Open-Talk $server; Send-Talk $talk "x"; Wait-Until { $seen.Count -eq 1 }; "$seen" -match "^\d+: x$"'
+            }
+        }
         'about_C10kServer_Testing: LOOKING' = @{
             'Should' = @{
                 Setup = $echo + '$talk = Open-Talk $server; Send-Talk $talk "1`n2`n3`n"; $null = Read-Talk $talk 6'
