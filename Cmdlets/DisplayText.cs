@@ -10,6 +10,22 @@ public static class DisplayText
 {
     private const string Units = "KMGTPE";
 
+    /// <summary>A time.</summary>
+    /// <param name="time">The time; of a copy from another process, its text.</param>
+    /// <param name="format">What of it is wanted.</param>
+    /// <returns>For instance "12:34:56"; none for no time.</returns>
+    public static string? Time(object? time, string format)
+    {
+        IFormatProvider invariant = CultureInfo.InvariantCulture;
+        return time switch
+        {
+            null => null,
+            IFormattable value => value.ToString(format, invariant),
+            _ when DateTimeOffset.TryParse($"{time}", invariant, DateTimeStyles.None, out DateTimeOffset read) => read.ToString(format, invariant),
+            _ => Text(time),
+        };
+    }
+
     /// <summary>A value as text on one line, in which nothing steers a terminal or is invisible (pitfall 56).</summary>
     /// <param name="value">The value: a string, or another object, which is asked for its text.</param>
     /// <returns>The escaped text; none for no value.</returns>

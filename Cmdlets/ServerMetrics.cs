@@ -17,7 +17,7 @@ internal static class ServerMetrics
             servers, Of, server => server.State == ServerState.Running ? 1 : 0);
         text.Gauge(
             "c10k_server_start_time_seconds", "When a server was started, in seconds since 1970.",
-            servers, Of, server => (server.StartTime.ToUniversalTime() - DateTime.UnixEpoch).TotalSeconds);
+            servers, Of, server => server.StartTime.ToUnixTimeMilliseconds() / 1000.0);
         text.Gauge("c10k_workers", "Worker threads of a server.", servers, Of, server => server.WorkerCount);
         text.Gauge("c10k_connections", "Connections that are open.", servers, Of, server => server.ConnectionCount);
         text.Gauge("c10k_connections_peak", "The most connections that were open at a time.", servers, Of, server => server.PeakConnectionCount);

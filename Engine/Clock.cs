@@ -1,19 +1,18 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Time in milliseconds that only goes forward (pitfall 37). Start times for people are this clock laid over the wall clock's
-/// reading at process start, so that two rows of one connection never disagree.
+/// Time in milliseconds that only goes forward (pitfall 37). Times for people are the wall clock's, read when something happens: the wall clock may
+/// be set later, and this clock stands still in a suspended machine.
 /// </summary>
 internal static class Clock
 {
     /// <summary>A duration or moment that never comes.</summary>
     internal const long Never = long.MaxValue;
 
-    private static readonly DateTimeOffset Epoch = DateTimeOffset.Now - TimeSpan.FromMilliseconds(Environment.TickCount64);
-
     internal static long Now => Environment.TickCount64;
 
-    internal static DateTimeOffset ToWallClock(long milliseconds) => Epoch + TimeSpan.FromMilliseconds(milliseconds);
+    /// <summary>What the wall clock says, in milliseconds since 1970. It takes no system call.</summary>
+    internal static long WallClock => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
     /// <summary>Zero means "none" in the options, and is never due.</summary>
     internal static long ToMilliseconds(TimeSpan timeout) =>

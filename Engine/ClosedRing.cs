@@ -85,9 +85,9 @@ internal sealed class ClosedRing
     /// <param name="Reason">Why it ended.</param>
     /// <param name="Remote">The peer's address.</param>
     /// <param name="Local">Where it was accepted.</param>
-    /// <param name="Started">When it was opened, on the engine's clock.</param>
+    /// <param name="Moments">When it was opened, on both clocks, and when bytes last moved.</param>
     /// <param name="Ended">When it was closed, on the engine's clock.</param>
-    /// <param name="LastActivity">When bytes last moved, on the engine's clock.</param>
+    /// <param name="EndedOn">When it was closed, on the wall clock: milliseconds since 1970.</param>
     /// <param name="Received">Bytes received.</param>
     /// <param name="Sent">Bytes sent.</param>
     /// <param name="Messages">Messages received.</param>
@@ -98,9 +98,9 @@ internal sealed class ClosedRing
         CloseReason Reason,
         SockAddr Remote,
         EndPoint Local,
-        long Started,
+        Moments Moments,
         long Ended,
-        long LastActivity,
+        long EndedOn,
         long Received,
         long Sent,
         long Messages,
@@ -115,9 +115,10 @@ internal sealed class ClosedRing
             CloseReason = Reason,
             RemoteEndPoint = Remote.ToEndPoint(),
             LocalEndPoint = Local,
-            StartTime = Clock.ToWallClock(Started),
-            Age = TimeSpan.FromMilliseconds(Ended - Started),
-            IdleTime = TimeSpan.FromMilliseconds(Math.Max(0, Ended - LastActivity)),
+            StartTime = DateTimeOffset.FromUnixTimeMilliseconds(Moments.StartedOn),
+            EndTime = DateTimeOffset.FromUnixTimeMilliseconds(EndedOn),
+            Age = TimeSpan.FromMilliseconds(Ended - Moments.Started),
+            IdleTime = TimeSpan.FromMilliseconds(Math.Max(0, Ended - Moments.LastActivity)),
             BytesReceived = Received,
             BytesSent = Sent,
             MessagesReceived = Messages,

@@ -14,7 +14,7 @@ public sealed partial class Connection
     // The first message has to be complete by then, however busily its bytes trickle in.
     private long HandshakeDeadline =>
         _state == ConnectionState.Open && MessagesReceived == 0 && !ReadPaused
-            ? Clock.Add(_worker.Latest(_started), _worker.HandshakeTimeout)
+            ? Clock.Add(_worker.Latest(_moments.Started), _worker.HandshakeTimeout)
             : Clock.Never;
 
     // A message that has begun has to be complete by then: the idle timeout does not catch a peer that sends a byte now and then
@@ -27,7 +27,7 @@ public sealed partial class Connection
     // What a row shows is the time since bytes moved. A connection whose handler works, or whose peer still takes an answer, is not idle all the
     // same: its deadline counts from when that was last seen.
     private long IdleDeadline => IsIdleTimed
-        ? Clock.Add(Math.Max(_worker.Latest(_lastActivity), _outstanding?.LastStir ?? 0), _worker.IdleTimeout)
+        ? Clock.Add(Math.Max(_worker.Latest(_moments.LastActivity), _outstanding?.LastStir ?? 0), _worker.IdleTimeout)
         : Clock.Never;
 
     // Queued output has the write timeout instead: a slow reader is not idle.
@@ -80,7 +80,7 @@ public sealed partial class Connection
         if (!stirs)
         {
             int unsent = Sockets.UnsentBytes(Fd);
-            bool looked = _outstanding is not null && _outstanding.LastStir > _lastActivity;
+            bool looked = _outstanding is not null && _outstanding.LastStir > _moments.LastActivity;
             stirs = unsent > 0 && !(looked && unsent == _outstanding!.Unsent);
             if (stirs)
             {

@@ -95,7 +95,7 @@ public sealed partial class Connection
             {
                 BytesReceived += n;
                 _worker.Counters.BytesReceived += n;
-                _lastActivity = _worker.Now;
+                _moments.LastActivity = _worker.Now;
                 Deliver(new ReadOnlySpan<byte>(_worker.Scratch, n));
 
                 // Without a sign of an end, what may be left shows at the next wait: cheaper than a call that says EAGAIN.

@@ -128,7 +128,7 @@ public sealed partial class Connection
             {
                 BytesSent += n;
                 _worker.Counters.BytesSent += n;
-                _lastActivity = _worker.Now;
+                _moments.LastActivity = _worker.Now;
                 return n;
             }
 

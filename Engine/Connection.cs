@@ -24,10 +24,9 @@ public sealed partial class Connection : ITimed
     private readonly ConnectionHandler _handler;
     private readonly ListeningSocket _acceptedBy;
     private readonly SockAddr _remote;
-    private readonly long _started;
     private Worker _worker;
     private Outstanding? _outstanding;
-    private long _lastActivity;
+    private Moments _moments;
     private Flags _flags;
 
     // These three take four bytes together, because there may be ten thousand connections. The events that epoll is asked for fit into 16 bits.
@@ -44,7 +43,7 @@ public sealed partial class Connection : ITimed
         _remote = remote;
         _acceptedBy = acceptedBy;
         _handler = handler;
-        _started = _lastActivity = worker.Now;
+        _moments = new Moments(worker.Now, Clock.WallClock);
         _flags = countedByAddress ? Flags.CountedByAddress : Flags.None;
     }
 
@@ -123,12 +122,12 @@ public sealed partial class Connection : ITimed
     public bool ReadPaused => (_flags & Flags.Paused) != 0;
 
     /// <summary>Time since a worker took it over.</summary>
-    internal TimeSpan Age => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _started));
+    internal TimeSpan Age => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _moments.Started));
 
     /// <summary>Time since bytes were last received or sent.</summary>
-    internal TimeSpan IdleTime => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _lastActivity));
+    internal TimeSpan IdleTime => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _moments.LastActivity));
 
-    internal DateTimeOffset StartTime => Clock.ToWallClock(_started);
+    internal DateTimeOffset StartTime => DateTimeOffset.FromUnixTimeMilliseconds(_moments.StartedOn);
 
     internal int Fd { get; }
 
@@ -307,6 +306,7 @@ public sealed partial class Connection : ITimed
         RemoteEndPoint = RemoteEndPoint,
         LocalEndPoint = _acceptedBy.LocalEndPointOf(Fd),
         StartTime = StartTime,
+        EndTime = _state == ConnectionState.Closed ? DateTimeOffset.UtcNow : null,
         Age = Age,
         IdleTime = IdleTime,
         BytesReceived = BytesReceived,
@@ -320,7 +320,7 @@ public sealed partial class Connection : ITimed
 
     /// <summary>What is kept of it when it is over.</summary>
     internal ClosedRing.Record ToRecord() => new(
-        Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _started, _worker.Now, _lastActivity, BytesReceived, BytesSent, MessagesReceived,
+        Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _moments, _worker.Now, Clock.WallClock, BytesReceived, BytesSent, MessagesReceived,
         KeptTag.Of(Tag));
 
     private void Pause(Flags why)

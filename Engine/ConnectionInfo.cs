@@ -26,10 +26,16 @@ public sealed record ConnectionInfo
     /// <summary>This end's address.</summary>
     public required EndPoint LocalEndPoint { get; init; }
 
-    /// <summary>When a worker took it over.</summary>
+    /// <summary>What the wall clock said when a worker took it over.</summary>
     public required DateTimeOffset StartTime { get; init; }
 
-    /// <summary>Time since then.</summary>
+    /// <summary>What the wall clock said when it was closed; none before.</summary>
+    public DateTimeOffset? EndTime { get; init; }
+
+    /// <summary>
+    /// Time since a worker took it over, or between that and its end: not the difference of the two times, between which the wall clock may have been
+    /// set.
+    /// </summary>
     public required TimeSpan Age { get; init; }
 
     /// <summary>Time since bytes were last received or sent.</summary>

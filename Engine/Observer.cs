@@ -141,7 +141,7 @@ public sealed class Observer : IDisposable
             Kind,
             Kind switch
             {
-                ServerEventKind.ConnectionOpened => Connection.ToInfo() with { State = ConnectionState.Open },
+                ServerEventKind.ConnectionOpened => Connection.ToInfo() with { State = ConnectionState.Open, EndTime = null },
                 ServerEventKind.ConnectionClosed => Connection.ToInfo(),
                 _ => null,
             },

@@ -42,8 +42,8 @@ public sealed partial class Server
     /// <summary>Events that subscribers were not told of: they are too slow.</summary>
     public long EventsLost => Events.Lost;
 
-    /// <summary>When it was started.</summary>
-    public DateTimeOffset StartTime => Clock.ToWallClock(_startedAt);
+    /// <summary>What the wall clock said when it was started; 1970 before.</summary>
+    public DateTimeOffset StartTime => DateTimeOffset.FromUnixTimeMilliseconds(Volatile.Read(ref _startedOn));
 
     /// <summary>How long it has been running, or did run.</summary>
     public TimeSpan Uptime => _startedAt == 0

@@ -28,6 +28,7 @@ public sealed partial class Server : IDisposable
     private volatile bool _ended;
     private int _spares;
     private long _startedAt;
+    private long _startedOn;
     private long _endedAt;
 
     /// <param name="options">What the server is to do.</param>
@@ -110,6 +111,7 @@ public sealed partial class Server : IDisposable
 
             CloseInherited();
             _startedAt = Clock.Now;
+            Volatile.Write(ref _startedOn, Clock.WallClock);
             Become(ServerState.Running);
             _logFile?.Start();
             Workers.Start();

@@ -741,7 +741,7 @@ Describe 'Measure-C10kServer' {
         foreach ($sample in $samples) {
             $sample | Should -BeOfType ([C10kServer.Sample])
             $sample.ServerId | Should -BeIn $server.Id, $other.Id
-            $sample.Time | Should -BeOfType ([datetime])
+            $sample.Time | Should -BeOfType ([datetimeoffset])
             $sample.Accepts | Should -BeOfType ([double])
             $total += $sample.Interval.TotalMilliseconds
         }

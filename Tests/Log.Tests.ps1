@@ -58,7 +58,7 @@ Describe 'Get-C10kLog' {
         $records[1].ServerId | Should -Be $server.Id
         $records[1].Message | Should -Match '^web: connection \d+ from 127\.0\.0\.1:\d+ opened'
         $records[1].Exception | Should -BeNullOrEmpty
-        ([datetime]::Now - $records[1].Time).TotalSeconds | Should -BeLessThan 30
+        ([datetimeoffset]::Now - $records[1].Time).TotalSeconds | Should -BeLessThan 30
     }
 
     It 'leaves out what is below -Level, and all but the -Last ones' {

@@ -176,7 +176,7 @@ Describe 'ConvertTo-C10kPrometheus' {
             Get-Value $families c10k_workers -Labels $label | Should -Be $server.WorkerCount
             Get-Value $families c10k_server_running -Labels $label | Should -Be 1
             Get-Value $families c10k_server_info -Labels ($label + @{ protocol = $server.Protocol; address = "$($server.EndPoint)" }) | Should -Be 1
-            $started = [System.DateTimeOffset]::new($server.StartTime).ToUnixTimeMilliseconds() / 1000
+            $started = $server.StartTime.ToUnixTimeMilliseconds() / 1000
             [Math]::Abs((Get-Value $families c10k_server_start_time_seconds -Labels $label) - $started) | Should -BeLessThan 0.01
             foreach ($worker in $server.Workers) {
                 $both = $label + @{ worker = $worker.Id }

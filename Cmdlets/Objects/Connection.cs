@@ -52,11 +52,11 @@ public sealed class Connection
     /// <summary>The worker that owns the connection.</summary>
     public int Worker => _info.Worker;
 
-    /// <summary>When it was accepted, in local time.</summary>
-    public DateTime StartTime => _info.StartTime.LocalDateTime;
+    /// <summary>When it was accepted, in local time, as the wall clock said it then.</summary>
+    public DateTimeOffset StartTime => _info.StartTime.ToLocalTime();
 
     /// <summary>When it ended, in local time; none while it is there, and where it was gone before that could be read.</summary>
-    public DateTime? EndTime => _info.State == Engine.ConnectionState.Closed ? StartTime + _info.Age : null;
+    public DateTimeOffset? EndTime => _info.EndTime?.ToLocalTime();
 
     /// <summary>How long ago it was accepted; for one that has ended, how long it lasted.</summary>
     public TimeSpan Age => _info.Age;

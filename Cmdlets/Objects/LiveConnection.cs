@@ -40,7 +40,7 @@ public sealed class LiveConnection
     public EndPoint RemoteEndPoint => _session.RemoteEndPoint;
 
     /// <summary>When it was accepted, in local time.</summary>
-    public DateTime StartTime => _session.StartTime.LocalDateTime;
+    public DateTimeOffset StartTime => _session.StartTime.ToLocalTime();
 
     /// <summary>The bytes received.</summary>
     public long BytesReceived => _session.BytesReceived;

@@ -7,7 +7,7 @@ public sealed class LogRecord
     {
         Server = server;
         Sequence = record.Sequence;
-        Time = record.Time.LocalDateTime;
+        Time = record.Time;
         Level = (LogLevel)record.Level;
         EventId = record.Id;
         EventName = record.Name;
@@ -22,7 +22,7 @@ public sealed class LogRecord
     public long Sequence { get; }
 
     /// <summary>When it happened, in local time.</summary>
-    public DateTime Time { get; }
+    public DateTimeOffset Time { get; }
 
     /// <summary>How much it matters.</summary>
     public LogLevel Level { get; }

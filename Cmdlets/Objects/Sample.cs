@@ -7,7 +7,7 @@ public sealed class Sample
     {
         TimeSpan interval = after.Since(before);
         double seconds = interval.TotalSeconds;
-        Time = DateTime.Now;
+        Time = DateTimeOffset.Now;
         Interval = interval;
         Server = server;
         ConnectionCount = after.ConnectionCount;
@@ -22,7 +22,7 @@ public sealed class Sample
     internal Server Server { get; }
 
     /// <summary>When the interval ended, in local time.</summary>
-    public DateTime Time { get; }
+    public DateTimeOffset Time { get; }
 
     /// <summary>How long it really was.</summary>
     public TimeSpan Interval { get; }

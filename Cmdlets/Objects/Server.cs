@@ -134,7 +134,7 @@ public sealed class Server : IDisposable
     public string? LastError => _engine.LastError;
 
     /// <summary>When the server was started, in local time.</summary>
-    public DateTime StartTime => _engine.StartTime.LocalDateTime;
+    public DateTimeOffset StartTime => _engine.StartTime.ToLocalTime();
 
     /// <summary>How long the server has run.</summary>
     public TimeSpan Uptime => _engine.Uptime;

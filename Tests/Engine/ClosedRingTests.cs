@@ -144,5 +144,5 @@ public class ClosedRingTests
     }
 
     private static ClosedRing.Record Make(long id) =>
-        new(id, 0, CloseReason.PeerClosed, SockAddr.From(IPAddress.Loopback, 7), Local, 0, 0, 0, id, id, id, null);
+        new(id, 0, CloseReason.PeerClosed, SockAddr.From(IPAddress.Loopback, 7), Local, default, 0, 0, id, id, id, null);
 }
