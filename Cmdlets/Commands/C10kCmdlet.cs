@@ -7,6 +7,9 @@ namespace C10kServer.Commands;
 /// <summary>What the module's cmdlets have in common: the way out of every wait, the platform, and the errors.</summary>
 public abstract class C10kCmdlet : PSCmdlet, IDisposable
 {
+    /// <summary>What Get-Help -Online opens.</summary>
+    protected const string OnlineHelp = "https://www.powershellgallery.com/packages/C10kServer";
+
     private readonly CancellationTokenSource _stopping = new();
 
     /// <summary>Cancelled by Ctrl+C. Whatever waits takes it.</summary>

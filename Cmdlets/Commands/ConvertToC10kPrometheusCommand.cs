@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>ConvertTo-C10kPrometheus: writes the figures of servers in the text format of Prometheus.</summary>
-[Cmdlet(VerbsData.ConvertTo, "C10kPrometheus")]
+[Cmdlet(VerbsData.ConvertTo, "C10kPrometheus", HelpUri = OnlineHelp)]
 [OutputType(typeof(string))]
 public sealed class ConvertToC10kPrometheusCommand : C10kCmdlet
 {

@@ -5,7 +5,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Get-C10kConnection: gets the connections of servers, as they come, or those that ended last.</summary>
-[Cmdlet(VerbsCommon.Get, "C10kConnection", DefaultParameterSetName = LiveSet)]
+[Cmdlet(VerbsCommon.Get, "C10kConnection", DefaultParameterSetName = LiveSet, HelpUri = OnlineHelp)]
 [OutputType(typeof(Connection))]
 public sealed class GetC10kConnectionCommand : C10kCmdlet
 {

@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Get-C10kLog: gets what servers have logged, and follows it.</summary>
-[Cmdlet(VerbsCommon.Get, "C10kLog")]
+[Cmdlet(VerbsCommon.Get, "C10kLog", HelpUri = OnlineHelp)]
 [OutputType(typeof(LogRecord))]
 public sealed class GetC10kLogCommand : C10kCmdlet
 {

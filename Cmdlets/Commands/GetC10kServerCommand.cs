@@ -5,7 +5,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Get-C10kServer: gets the servers of this process.</summary>
-[Cmdlet(VerbsCommon.Get, "C10kServer", DefaultParameterSetName = ByName)]
+[Cmdlet(VerbsCommon.Get, "C10kServer", DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
 [OutputType(typeof(Server))]
 public sealed class GetC10kServerCommand : C10kCmdlet
 {

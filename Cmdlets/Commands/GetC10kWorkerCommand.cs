@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Get-C10kWorker: gets the worker threads of servers.</summary>
-[Cmdlet(VerbsCommon.Get, "C10kWorker")]
+[Cmdlet(VerbsCommon.Get, "C10kWorker", HelpUri = OnlineHelp)]
 [OutputType(typeof(Worker))]
 public sealed class GetC10kWorkerCommand : C10kCmdlet
 {

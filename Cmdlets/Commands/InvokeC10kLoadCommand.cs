@@ -8,7 +8,7 @@ using Microsoft.PowerShell.Commands;
 namespace C10kServer.Commands;
 
 /// <summary>Invoke-C10kLoad: puts a load on a server that echoes, checks every byte, and writes what it has found.</summary>
-[Cmdlet(VerbsLifecycle.Invoke, "C10kLoad", DefaultParameterSetName = ByPort)]
+[Cmdlet(VerbsLifecycle.Invoke, "C10kLoad", DefaultParameterSetName = ByPort, HelpUri = OnlineHelp)]
 [OutputType(typeof(LoadResult))]
 public sealed class InvokeC10kLoadCommand : C10kCmdlet
 {

@@ -5,7 +5,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Measure-C10kServer: writes what servers do a second, interval by interval.</summary>
-[Cmdlet(VerbsDiagnostic.Measure, "C10kServer", DefaultParameterSetName = NameAndCount)]
+[Cmdlet(VerbsDiagnostic.Measure, "C10kServer", DefaultParameterSetName = NameAndCount, HelpUri = OnlineHelp)]
 [OutputType(typeof(Sample))]
 public sealed class MeasureC10kServerCommand : C10kCmdlet
 {

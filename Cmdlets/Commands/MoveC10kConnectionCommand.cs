@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Move-C10kConnection: gives connections to another worker of their server.</summary>
-[Cmdlet(VerbsCommon.Move, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject)]
+[Cmdlet(VerbsCommon.Move, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class MoveC10kConnectionCommand : ConnectionTargetCmdlet
 {

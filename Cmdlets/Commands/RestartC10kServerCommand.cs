@@ -4,7 +4,7 @@ using C10kServer.Scripting;
 namespace C10kServer.Commands;
 
 /// <summary>Restart-C10kServer: ends servers and starts them again as they were: where they listened, with options and handler.</summary>
-[Cmdlet(VerbsLifecycle.Restart, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[Cmdlet(VerbsLifecycle.Restart, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class RestartC10kServerCommand : ServerEndCmdlet
 {

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Resume-C10kServer: servers accept again, first those who wait in the kernel's queue.</summary>
-[Cmdlet(VerbsLifecycle.Resume, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[Cmdlet(VerbsLifecycle.Resume, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class ResumeC10kServerCommand : ServerTargetCmdlet
 {

@@ -7,7 +7,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Send-C10kData: sends text or bytes on connections, or on all that servers have.</summary>
-[Cmdlet(VerbsCommunications.Send, "C10kData", SupportsShouldProcess = true, DefaultParameterSetName = ByObject)]
+[Cmdlet(VerbsCommunications.Send, "C10kData", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
 {

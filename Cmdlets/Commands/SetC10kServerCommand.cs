@@ -4,7 +4,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Set-C10kServer: changes the limits, timeouts and workers of servers while they run.</summary>
-[Cmdlet(VerbsCommon.Set, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[Cmdlet(VerbsCommon.Set, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class SetC10kServerCommand : ServerTargetCmdlet
 {

@@ -7,7 +7,7 @@ using Microsoft.PowerShell.Commands;
 namespace C10kServer.Commands;
 
 /// <summary>Start-C10kServer: starts a server and hands it back once it listens.</summary>
-[Cmdlet(VerbsLifecycle.Start, "C10kServer", DefaultParameterSetName = BuiltInSet, SupportsShouldProcess = true)]
+[Cmdlet(VerbsLifecycle.Start, "C10kServer", DefaultParameterSetName = BuiltInSet, SupportsShouldProcess = true, HelpUri = OnlineHelp)]
 [OutputType(typeof(Server))]
 public sealed partial class StartC10kServerCommand : C10kCmdlet
 {

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Suspend-C10kServer: servers stop accepting. Connects wait in the kernel's queue, open connections go on.</summary>
-[Cmdlet(VerbsLifecycle.Suspend, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName)]
+[Cmdlet(VerbsLifecycle.Suspend, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class SuspendC10kServerCommand : ServerTargetCmdlet
 {

@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Wait-C10kServer: waits until servers are in a state, or have a number of connections, and writes each that is there.</summary>
-[Cmdlet(VerbsLifecycle.Wait, "C10kServer", DefaultParameterSetName = NameAndState)]
+[Cmdlet(VerbsLifecycle.Wait, "C10kServer", DefaultParameterSetName = NameAndState, HelpUri = OnlineHelp)]
 [OutputType(typeof(Server))]
 public sealed class WaitC10kServerCommand : C10kCmdlet
 {

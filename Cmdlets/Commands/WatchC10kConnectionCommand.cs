@@ -5,7 +5,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Watch-C10kConnection: writes connections as they open and close.</summary>
-[Cmdlet(VerbsCommon.Watch, "C10kConnection")]
+[Cmdlet(VerbsCommon.Watch, "C10kConnection", HelpUri = OnlineHelp)]
 [OutputType(typeof(Connection))]
 public sealed class WatchC10kConnectionCommand : C10kCmdlet
 {
