@@ -59,6 +59,19 @@ public static class DisplayText
         return bytes.ToString(format, CultureInfo.InvariantCulture) + Units[unit];
     }
 
+    /// <summary>The delivery rate of a connection; where it is unknown, what would show it, in at most twelve characters.</summary>
+    /// <param name="connection">The row.</param>
+    /// <returns>For instance "12.3M", "add -TcpInfo".</returns>
+    public static string DeliveryRate(Connection connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        return connection.DeliveryRate is { } rate ? Size(rate)
+            : connection.TcpState is not null ? ""
+            : connection.State == ConnectionState.Closed ? "closed"
+            : connection.RemoteAddress is null ? "no TCP"
+            : "add -TcpInfo";
+    }
+
     /// <summary>A duration in at most eight characters, to the second.</summary>
     /// <param name="value">The duration.</param>
     /// <returns>For instance "0:07", "1:02:03", "3d04h".</returns>
