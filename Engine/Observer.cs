@@ -46,7 +46,13 @@ public sealed class Observer : IDisposable
             _servers.Add(server);
         }
 
-        return server.Observers.Add(this);
+        if (server.Observers.Add(this))
+        {
+            return true;
+        }
+
+        Forget(server);
+        return false;
     }
 
     /// <summary>
@@ -99,6 +105,15 @@ public sealed class Observer : IDisposable
         foreach (Server server in servers)
         {
             server.Observers.Remove(this);
+        }
+    }
+
+    /// <summary>A server is over: an observer that outlives it does not keep it in memory. From any thread.</summary>
+    internal void Forget(Server server)
+    {
+        lock (_lock)
+        {
+            _servers.Remove(server);
         }
     }
 

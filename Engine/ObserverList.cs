@@ -79,6 +79,10 @@ internal sealed class ObserverList(Server server)
         if (all is not null)
         {
             Tell(all, ServerEventKind.Ended, default);
+            foreach (Observer observer in all)
+            {
+                observer.Forget(server);
+            }
         }
     }
 
