@@ -100,11 +100,13 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
             ServerRegistry.Added -= Watch;
             lock (_gate)
             {
-                _observer.Dispose();
+                // In this order: a server that restarts meanwhile would else give its new engine an observer that is over.
                 foreach (Server server in _servers)
                 {
                     server.Events.Unwatch(_observer);
                 }
+
+                _observer.Dispose();
 
                 _observer = null;
             }
