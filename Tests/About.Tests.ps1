@@ -163,6 +163,13 @@ BeforeAll {
                 }
             }
         }
+        'about_C10kServer_Testing: MOCKING THESE CMDLETS' = @{
+            'Mock Stop-C10kServer' = @{
+                File = 'Mocked.Tests.ps1'
+                Rest = ''
+                Check = '$run = Invoke-Pester ./Mocked.Tests.ps1 -PassThru -Output None; $run.PassedCount -eq 2 -and $run.FailedCount -eq 0'
+            }
+        }
         'about_C10kServer_Testing: LEAVING NOTHING' = @{
             'AfterAll' = @{
                 File = 'Mine.Tests.ps1'
