@@ -8,6 +8,13 @@ internal sealed unsafe partial class Acceptor
 {
     private const int LogInterval = 1000;
 
+    /// <summary>How long a count of the process's free descriptors holds at most, because the limit may be lowered from outside.</summary>
+    internal const int RoomMilliseconds = 100;
+
+    // Accepts before the process's descriptors are counted again, and when they are at the latest.
+    private int _room;
+    private long _roomUntil;
+
     private long _nextLogAt;
 
     // Since they were last logged.
@@ -24,6 +31,37 @@ internal sealed unsafe partial class Acceptor
             _server.Log.AcceptFailed(_server.Options.Name, Errno.Describe(errno), _errors);
             _errors = 0;
         }
+    }
+
+    /// <summary>
+    /// Whether the process has a descriptor for another connection, and some over for the rest of it. Where it has not, the spare ones are let go at
+    /// once: the accept that fails would be too late for a file that is opened before it (pitfall 19).
+    /// </summary>
+    private bool HasRoom(long now)
+    {
+        if (!SpareDescriptors.AreHeld)
+        {
+            // Another acceptor of the process has met the limit: what it let go is not for connections.
+            return false;
+        }
+
+        if (_room > 0 && now < _roomUntil)
+        {
+            return true;
+        }
+
+        int free = SpareDescriptors.CountRoom();
+        if (free <= 0)
+        {
+            SpareDescriptors.Release();
+            CountError(Errno.EMFILE, now);
+            return false;
+        }
+
+        // Half of them for all acceptors together, because the rest of the process takes some, too.
+        _room = Math.Max(1, free / (2 * Math.Max(1, _server.Workers.Count)));
+        _roomUntil = now + RoomMilliseconds;
+        return true;
     }
 
     /// <summary>False when no worker takes connections any more, because the server is at its end.</summary>

@@ -30,6 +30,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
 
     // Replaced as a whole, because Silence reads it on another thread.
     private volatile ListeningSocket[] _sockets = [];
+    private readonly List<ListeningSocket> _reserved = [];
     private ulong _lastToken;
     private int _leaving;
     private bool _mustGoOn;
@@ -72,6 +73,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         {
             _lastToken = (_lastToken + 1) % Tokens;
             socket.Token = FirstToken + _lastToken;
+            socket.DrainBy = 0;
         }
         while (Array.Exists(sockets, other => other.Token == socket.Token));
 
@@ -153,12 +155,25 @@ internal sealed unsafe partial class Acceptor : IDisposable
         return false;
     }
 
-    /// <summary>Closes the sockets. Connects in the kernel's queue are reset by it.</summary>
+    /// <summary>
+    /// Closes the sockets, by which connects in the kernel's queue are reset; or gives them to the handover where another server is to take this
+    /// one's place.
+    /// </summary>
     public void Dispose()
     {
-        Array.ForEach(_sockets, static socket => socket.Dispose());
-        _sockets = [];
-        _mustGoOn = false;
+        if (_server.Handover is { } handover)
+        {
+            handover.Add([.. Release(), .. _reserved]);
+        }
+        else
+        {
+            Array.ForEach(_sockets, static socket => socket.Dispose());
+            _reserved.ForEach(static socket => socket.Dispose());
+            _sockets = [];
+            _mustGoOn = false;
+        }
+
+        _reserved.Clear();
         _drained = true;
     }
 
@@ -207,7 +222,14 @@ internal sealed unsafe partial class Acceptor : IDisposable
                 Unwatch(socket);
                 _sockets = [.. _sockets.Where(other => other != socket)];
                 _leaving -= socket.IsLeaving ? 1 : 0;
-                socket.Dispose();
+                if (!socket.IsLeaving && socket.Reserve())
+                {
+                    _reserved.Add(socket);
+                }
+                else
+                {
+                    socket.Dispose();
+                }
             }
             else
             {
@@ -310,14 +332,19 @@ internal sealed unsafe partial class Acceptor : IDisposable
         int perSecond = atRate ? _server.Options.AcceptRate : 0;
         for (taken = 0; taken < most; taken++)
         {
+            if (atRate && _server.Intake != Intake.Open)
+            {
+                // Suspended in the middle of the turn: the rest stays in the queue.
+                return AcceptResult.TurnOver;
+            }
+
             if (perSecond > 0 && _server.AcceptRates.Take(perSecond, now) is > 0 and var wait)
             {
                 return Rest(Pause.Rate, now + wait);
             }
 
-            if (!SpareDescriptors.AreHeld)
+            if (!HasRoom(now))
             {
-                // Another acceptor of the process has met the limit: what it let go is not for connections.
                 return Rest(Pause.Resources, now + PauseMilliseconds);
             }
 
@@ -326,6 +353,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
             int accepted = Libc.Accept4(fd, address, &length, Sockets.Nonblock | Sockets.Cloexec);
             if (accepted >= 0)
             {
+                _room--;
                 if (!Deal(accepted, SockAddr.Read(new ReadOnlySpan<byte>(address, (int)Math.Min(length, SockAddr.MaxLength))), socket))
                 {
                     return AcceptResult.NoTaker;

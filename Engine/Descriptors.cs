@@ -32,13 +32,40 @@ internal static unsafe class Descriptors
         return (Math.Max(0, limit - open - Reserve), limit, open);
     }
 
-    private static (int Limit, int Open) Read()
+    /// <summary>Descriptors that the process may still open; below 0 where the limit was lowered under what is open.</summary>
+    internal static int CountFree()
+    {
+        int limit = ReadLimit();
+        fixed (byte* path = "/proc/self/fd\0"u8)
+        {
+            // The size of that directory is their number since Linux 6.2, and 0 before.
+            long open = FileIdentity.SizeOf(path);
+            return limit - (open > 0 ? (int)open : CountOpenOrLimit(limit));
+        }
+    }
+
+    private static (int Limit, int Open) Read() => (ReadLimit(), CountOpen());
+
+    private static int ReadLimit()
     {
         const int NoFile = 7;
         ulong* limits = stackalloc ulong[2];
         return Libc.GetRLimit(NoFile, limits) == 0
-            ? ((int)Math.Min(limits[0], int.MaxValue), CountOpen())
+            ? (int)Math.Min(limits[0], int.MaxValue)
             : throw new EngineException("getrlimit", Errno.Last);
+    }
+
+    private static int CountOpenOrLimit(int limit)
+    {
+        try
+        {
+            return CountOpen();
+        }
+        catch (ServerStartException)
+        {
+            // To count them takes one, and there is none.
+            return limit;
+        }
     }
 
     private static int CountOpen()

@@ -11,6 +11,9 @@ internal sealed class Listener : IDisposable
 {
     private const int EventsPerTurn = 64;
 
+    // While the server drains: it looks whether the last connection has ended, which costs the workers nothing.
+    private const int DrainLookMilliseconds = 100;
+
     private const ulong WakeToken = ulong.MaxValue;
 
     private readonly Server _server;
@@ -155,7 +158,7 @@ internal sealed class Listener : IDisposable
     private void Turn()
     {
         long now = Clock.Now;
-        int timeout = Rates.Timeout(now);
+        int timeout = _server.Intake == Intake.Draining ? Math.Min(DrainLookMilliseconds, Rates.Timeout(now)) : Rates.Timeout(now);
         int pause = Acceptor.Timeout(now);
         int n = _epoll.Wait(pause < 0 ? timeout : Math.Min(timeout, pause));
         if (n < 0 && n != -Errno.EINTR)
@@ -172,6 +175,11 @@ internal sealed class Listener : IDisposable
 
         AddHandedOver(now);
         Acceptor.Advance(now);
+        if (_server.Intake == Intake.Draining)
+        {
+            _server.EndDrain(now);
+        }
+
         for (int i = 0; i < n && !_stopping; i++)
         {
             _ = _epoll.Event(i, out ulong token);

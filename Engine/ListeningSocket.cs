@@ -39,6 +39,9 @@ internal sealed class ListeningSocket : IDisposable
     /// <summary>Its worker has left: it is closed once its queue is served.</summary>
     internal bool IsLeaving { get; set; }
 
+    /// <summary>It keeps its port and does not listen.</summary>
+    internal bool IsReserved { get; private set; }
+
     /// <summary>When its queue is given up that is being drained; 0 while it is not.</summary>
     internal long DrainBy { get; set; }
 
@@ -51,12 +54,15 @@ internal sealed class ListeningSocket : IDisposable
     /// <param name="address">Where to listen.</param>
     /// <param name="port">0 for a free one.</param>
     /// <param name="options">The rest.</param>
-    /// <param name="reusePort">As one of a group, among which the kernel deals. Whether the port is free was looked at before.</param>
+    /// <param name="reusePort">Whether it joins the sockets that <see cref="Share"/> was called for, among which the kernel deals.</param>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
     internal static ListeningSocket Open(IPAddress address, int port, ServerOptions options, bool reusePort = false)
     {
         var endPoint = new IPEndPoint(address, port);
         SockAddr wanted = SockAddr.From(address, port);
+
+        // Bound until the port is the listening socket's.
+        using Descriptor? chooser = port == 0 ? ChoosePort(address, options, ref wanted) : null;
         var descriptor = new Descriptor(Socket(wanted.Family, errno => ServerStartException.For(endPoint, "socket", errno)));
         try
         {
@@ -70,12 +76,7 @@ internal sealed class ListeningSocket : IDisposable
                 Check("setsockopt(SO_REUSEPORT)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoReusePort, 1));
             }
 
-            if (wanted.Family == SockAddr.AfInet6)
-            {
-                // The default is the machine's (net.ipv6.bindv6only), so it is said (pitfall 47).
-                bool dual = options.DualMode && address.Equals(IPAddress.IPv6Any);
-                Check("setsockopt(IPV6_V6ONLY)", Sockets.SetOption(fd, Sockets.IpProtoIpv6, Sockets.Ipv6Only, dual ? 0 : 1));
-            }
+            Check("setsockopt(IPV6_V6ONLY)", SetDualMode(fd, wanted.Family, address, options));
 
             SetTcpOptions(fd, options, Check);
             Check("bind", Bind(fd, wanted));
@@ -97,6 +98,38 @@ internal sealed class ListeningSocket : IDisposable
                 throw ServerStartException.For(endPoint, call, errno);
             }
         }
+    }
+
+    /// <summary>
+    /// Lets the sockets of other workers join it on its port. It listened alone before, so the kernel has refused a second server that listens
+    /// there, or that one has refused ours (pitfall 23): no look at the port decides that race.
+    /// </summary>
+    /// <exception cref="ServerStartException">The kernel refuses.</exception>
+    internal void Share()
+    {
+        int errno = Sockets.SetOption(Fd, Sockets.SolSocket, Sockets.SoReusePort, 1);
+        if (errno != 0)
+        {
+            throw ServerStartException.For((IPEndPoint)EndPoint, "setsockopt(SO_REUSEPORT)", errno);
+        }
+    }
+
+    /// <summary>
+    /// Listens no more, and keeps the port, so that no client's own socket gets it before the server starts again. Connects in the kernel's queue
+    /// are reset. False: it cannot, and is to be closed.
+    /// </summary>
+    internal bool Reserve()
+    {
+        // A socket of systemd's is others' too, and a path cannot get lost.
+        IsReserved = !_inherited && EndPoint is IPEndPoint && Libc.Shutdown(_descriptor, Sockets.ShutReadWrite) == 0;
+        return IsReserved;
+    }
+
+    /// <summary>Listens again, for the server that has taken it over. 0, or the errno.</summary>
+    internal int ListenAgain(ServerOptions options)
+    {
+        IsReserved = false;
+        return Libc.Listen(Fd, options.Backlog) == 0 ? 0 : Errno.Last;
     }
 
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
@@ -197,6 +230,48 @@ internal sealed class ListeningSocket : IDisposable
     {
         int fd = Libc.Socket(family, Sockets.Stream | Sockets.Nonblock | Sockets.Cloexec, 0);
         return fd >= 0 ? fd : throw failure(Errno.Last);
+    }
+
+    /// <summary>
+    /// Has the kernel choose a free port. A socket keeps a port that it was asked to bind to when it listens no more, and loses one that was chosen
+    /// for it: so another socket chooses.
+    /// </summary>
+    private static Descriptor ChoosePort(IPAddress address, ServerOptions options, ref SockAddr wanted)
+    {
+        var endPoint = new IPEndPoint(address, 0);
+        SockAddr any = wanted;
+        var descriptor = new Descriptor(Socket(wanted.Family, errno => ServerStartException.For(endPoint, "socket", errno)));
+        try
+        {
+            int fd = descriptor.Fd;
+            Check("setsockopt(SO_REUSEADDR)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoReuseAddr, 1));
+            Check("setsockopt(IPV6_V6ONLY)", SetDualMode(fd, any.Family, address, options));
+            Check("bind", Bind(fd, any));
+            SockAddr chosen = Sockets.LocalAddress(fd);
+            Check("getsockname", chosen.Family != 0 ? 0 : Errno.Last);
+            wanted = SockAddr.From(address, ((IPEndPoint)chosen.ToEndPoint()).Port);
+            return descriptor;
+        }
+        catch
+        {
+            descriptor.Dispose();
+            throw;
+        }
+
+        void Check(string call, int errno)
+        {
+            if (errno != 0)
+            {
+                throw ServerStartException.For(endPoint, call, errno);
+            }
+        }
+    }
+
+    // The default is the machine's (net.ipv6.bindv6only), so it is said (pitfall 47).
+    private static int SetDualMode(int fd, int family, IPAddress address, ServerOptions options)
+    {
+        bool dual = options.DualMode && address.Equals(IPAddress.IPv6Any);
+        return family == SockAddr.AfInet6 ? Sockets.SetOption(fd, Sockets.IpProtoIpv6, Sockets.Ipv6Only, dual ? 0 : 1) : 0;
     }
 
     private static unsafe int Bind(int fd, in SockAddr address)

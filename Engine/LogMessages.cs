@@ -24,6 +24,9 @@ internal static partial class LogMessages
     [LoggerMessage(5, LogLevel.Warning, "{Server}: the backlog of {Wanted} is cut to {Effective} by net.core.somaxconn.")]
     internal static partial void BacklogCut(this ILogger log, string server, int wanted, int effective);
 
+    [LoggerMessage(6, LogLevel.Error, "{Server} has drained and could not be stopped. That is tried again every second.")]
+    internal static partial void DrainNotEnded(this ILogger log, string server, Exception exception);
+
     [LoggerMessage(10, LogLevel.Warning, "{Server}: accepting failed: {Error}; {Count} times since it was last logged.")]
     internal static partial void AcceptFailed(this ILogger log, string server, string error, long count);
 

@@ -6,6 +6,12 @@ namespace C10kServer.Engine;
 // Where a server listens, and what its acceptors go by.
 public sealed partial class Server
 {
+    // Between two tries to end a server that has drained.
+    private const int EndDrainInterval = 1000;
+
+    private volatile ListenerHandover? _handover;
+    private long _endDrainAt;
+
     /// <summary>
     /// After <see cref="BeginDrain"/>: what was in the kernel's queue is accepted, and every connection is over. The count alone does not
     /// say so, as it may be 0 before the acceptors have had their turn.
@@ -16,6 +22,15 @@ public sealed partial class Server
         && Workers.AreDrained
         && _listener!.IsDrained
         && ConnectionCount == 0;
+
+    /// <summary>
+    /// Called once the server has drained, on a thread of its own, and again each second while the server is still draining then. It ends the server;
+    /// by default <see cref="Stop"/> does.
+    /// </summary>
+    public Action? Drained { get; set; }
+
+    /// <summary>Where the acceptors leave their sockets at the end; null where they close them.</summary>
+    internal ListenerHandover? Handover => _handover;
 
     /// <summary>Milliseconds that a drain tries to accept what waits in the kernel's queue. Then the queue is given up.</summary>
     internal int QueuePatience { get; set; } = 10_000;
@@ -29,7 +44,7 @@ public sealed partial class Server
     internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
 
     /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
-    internal void GiveSockets(Worker worker)
+    internal void GiveSockets(Worker worker, ListenerHandover? from = null)
     {
         if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
         {
@@ -38,7 +53,9 @@ public sealed partial class Server
 
         foreach (IPEndPoint endPoint in EndPoints.Cast<IPEndPoint>())
         {
-            Add(worker.Acceptor, ListeningSocket.Open(endPoint.Address, endPoint.Port, Options, reusePort: true));
+            Add(
+                worker.Acceptor,
+                TakeOver(from, endPoint) ?? ListeningSocket.Open(endPoint.Address, endPoint.Port, Options, reusePort: true));
         }
     }
 
@@ -49,6 +66,29 @@ public sealed partial class Server
     {
         Array.ForEach(sockets, socket => socket.IsLeaving = leaving);
         _listener!.TakeOver(sockets);
+    }
+
+    /// <summary>
+    /// From the Listener's thread at each turn of a drain: nobody may be waiting for the drain's end any more, so that the server ends by itself. Another
+    /// thread stops it, because <see cref="Stop"/> waits for this one.
+    /// </summary>
+    internal void EndDrain(long now)
+    {
+        if (now < _endDrainAt || !IsDrained)
+        {
+            return;
+        }
+
+        _endDrainAt = now + EndDrainInterval;
+        try
+        {
+            new Thread(StopDrained) { IsBackground = true, Name = $"c10k {Options.Name} end" }.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            // There are no threads, or no memory, just now. The next look tries again.
+            Log.DrainNotEnded(Options.Name, e);
+        }
     }
 
     /// <summary>From an acceptor's thread: a queue is given up, and its clients are reset by the close that follows.</summary>
@@ -62,24 +102,25 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>Opens all that the options name. With ReusePort it is a look only, at what is free; then the workers open it.</summary>
-    private void Listen(Acceptor acceptor)
+    /// <summary>
+    /// Opens all that the options name. With ReusePort the first worker has the sockets that are opened first, and the others' sockets join those.
+    /// </summary>
+    /// <param name="acceptor">Whose the sockets are, except with ReusePort.</param>
+    /// <param name="from">The sockets of the server whose place this one takes.</param>
+    private void Listen(Acceptor acceptor, ListenerHandover? from)
     {
+        bool shared = Options.Dispatch == DispatchMode.ReusePort;
         var endPoints = new List<EndPoint>();
-        List<ListeningSocket> sockets = OpenAddresses();
+        List<ListeningSocket> sockets = OpenAddresses(from);
         try
         {
             foreach (ListeningSocket socket in sockets)
             {
                 endPoints.Add(socket.EndPoint);
-                if (Options.Dispatch == DispatchMode.ReusePort)
+                Add(shared ? Workers.Current[0].Acceptor : acceptor, socket);
+                if (shared)
                 {
-                    // SO_REUSEPORT would let any server of this user in on the port: this is what refuses a second one (pitfall 23).
-                    socket.Dispose();
-                }
-                else
-                {
-                    Add(acceptor, socket);
+                    socket.Share();
                 }
             }
         }
@@ -92,7 +133,7 @@ public sealed partial class Server
 
         if (Options.UnixPath is { } path)
         {
-            Add(acceptor, ListeningSocket.OpenUnix(path, Options));
+            Add(acceptor, TakeOver(from, new UnixEndPoint(path)) ?? ListeningSocket.OpenUnix(path, Options));
             endPoints.Add(new UnixEndPoint(path));
         }
 
@@ -109,9 +150,49 @@ public sealed partial class Server
         }
 
         EndPoints = endPoints;
-        foreach (Worker worker in Workers.Current)
+        if (shared)
         {
-            GiveSockets(worker);
+            foreach (Worker worker in Workers.Current.Skip(1))
+            {
+                GiveSockets(worker, from);
+            }
+        }
+    }
+
+    /// <summary>A socket that another server has left for this one, and which listens; null where there is none.</summary>
+    private ListeningSocket? TakeOver(ListenerHandover? from, EndPoint endPoint)
+    {
+        while (from?.Take(endPoint) is { } socket)
+        {
+            socket.IsLeaving = false;
+            if (socket.ListenAgain(Options) == 0)
+            {
+                return socket;
+            }
+
+            socket.Dispose();
+        }
+
+        return null;
+    }
+
+    private void StopDrained()
+    {
+        try
+        {
+            if (Drained is { } end)
+            {
+                end();
+            }
+            else
+            {
+                Stop();
+            }
+        }
+        catch (Exception e)
+        {
+            // An exception on this thread would end the user's process (pitfall 44). The next look tries again.
+            Log.DrainNotEnded(Options.Name, e);
         }
     }
 
@@ -119,7 +200,7 @@ public sealed partial class Server
     /// A socket for each address, all on one port. Where the kernel is to choose it (port 0) it looks at the first address alone, so that
     /// another may have the port in use: then some more ports are tried.
     /// </summary>
-    private List<ListeningSocket> OpenAddresses()
+    private List<ListeningSocket> OpenAddresses(ListenerHandover? from)
     {
         const int Tries = 16;
         var sockets = new List<ListeningSocket>();
@@ -130,7 +211,7 @@ public sealed partial class Server
                 int port = Options.Port;
                 foreach (IPAddress address in Options.Addresses)
                 {
-                    ListeningSocket socket = ListeningSocket.Open(address, port, Options);
+                    ListeningSocket socket = TakeOver(from, new IPEndPoint(address, port)) ?? ListeningSocket.Open(address, port, Options);
                     sockets.Add(socket);
                     port = ((IPEndPoint)socket.EndPoint).Port;
                 }

@@ -70,7 +70,13 @@ public sealed partial class Server : IDisposable
     /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
     /// <exception cref="InvalidOperationException">It was started before.</exception>
-    public void Start()
+    public void Start() => Start(null);
+
+    /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
+    /// <param name="from">The sockets of a server whose place this one takes. It uses those that fit.</param>
+    /// <exception cref="ServerStartException">Nothing is left behind.</exception>
+    /// <exception cref="InvalidOperationException">It was started before.</exception>
+    public void Start(ListenerHandover? from)
     {
         lock (_lifecycle)
         {
@@ -90,7 +96,7 @@ public sealed partial class Server : IDisposable
 
                 // With one worker there is nobody to deal to: the loop that will have the connections accepts them itself, which saves a hop from
                 // thread to thread for each.
-                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : listener.Acceptor);
+                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : listener.Acceptor, from);
                 OpenLog();
                 _listener = listener;
             }
@@ -117,6 +123,12 @@ public sealed partial class Server : IDisposable
             Workers.Start();
             _listener.Start();
             LogStart();
+            if (from is not null)
+            {
+                // Of more workers than there are now: what waits in their queues is served.
+                ReturnSockets(from.TakeListening(), leaving: true);
+            }
+
             ServerMeter.Join(this);
         }
     }
@@ -127,8 +139,9 @@ public sealed partial class Server : IDisposable
     /// blocks. Calling it again does nothing.
     /// </summary>
     /// <param name="reset">Connections are reset, and what they have queued is dropped.</param>
+    /// <param name="to">Takes the listening sockets, which stay open, for the server that takes this one's place.</param>
     /// <exception cref="InvalidOperationException">The caller is one of the engine's own threads, which cannot wait for itself.</exception>
-    public void Stop(bool reset = false)
+    public void Stop(bool reset = false, ListenerHandover? to = null)
     {
         RefuseOwnThread();
         lock (_lifecycle)
@@ -144,6 +157,8 @@ public sealed partial class Server : IDisposable
             {
                 return;
             }
+
+            _handover = to;
 
             // First the acceptor, and to its end: after that, no descriptor is on its way to a worker.
             _listener.BeginStop();
@@ -217,8 +232,8 @@ public sealed partial class Server : IDisposable
     }
 
     /// <summary>
-    /// Stops listening, once what is in the kernel's queue is accepted; connections may finish. Who drains watches
-    /// <see cref="IsDrained"/>, and stops the server when that is so or its patience is at an end.
+    /// Stops listening, once what is in the kernel's queue is accepted; connections may finish. The server ends by itself after its last connection,
+    /// see <see cref="Drained"/>, whether or not a caller waits for that.
     /// </summary>
     /// <exception cref="InvalidOperationException">It is neither running nor suspended nor draining.</exception>
     public void BeginDrain()

@@ -12,7 +12,7 @@ public enum ServerState
     /// <summary>Listening; connections wait in the kernel's accept queue. Those that are open go on.</summary>
     Suspended,
 
-    /// <summary>No longer listening; connections may finish until a deadline.</summary>
+    /// <summary>No longer listening; connections may finish, and after the last one the server stops.</summary>
     Draining,
 
     /// <summary>Over: no descriptor and no thread is left, the counters are final.</summary>

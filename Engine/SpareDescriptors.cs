@@ -15,6 +15,12 @@ internal static class SpareDescriptors
     /// <summary>Enough for some threads at a time, and an assembly or a log file besides.</summary>
     internal const int Count = 16;
 
+    /// <summary>
+    /// Free descriptors beside the spare ones at which accepting ends: the rest of the process never finds none while the acceptors and the counting
+    /// go on.
+    /// </summary>
+    internal const int Margin = 8;
+
     private static readonly Lock Gate = new();
     private static readonly int[] Fds = new int[Count];
     private static int s_held;
@@ -31,11 +37,15 @@ internal static class SpareDescriptors
         lock (Gate)
         {
             s_users++;
-            int errno = TryTake();
-            if (errno != 0)
+            bool joined = false;
+            try
             {
-                s_users--;
-                throw new EngineException("eventfd", errno);
+                int errno = TryTake();
+                joined = errno == 0 ? true : throw new EngineException("eventfd", errno);
+            }
+            finally
+            {
+                s_users -= joined ? 0 : 1;
             }
         }
     }
@@ -52,11 +62,26 @@ internal static class SpareDescriptors
         }
     }
 
-    /// <summary>Takes those that are missing. 0, or the errno: then none is held.</summary>
+    /// <summary>How many connections, all servers' together, there are descriptors for, beside the spare ones and the margin.</summary>
+    internal static int CountRoom() => (Descriptors.CountFree() - Margin) / Math.Max(1, Volatile.Read(ref s_users));
+
+    /// <summary>Takes those that are missing. 0, or the errno: then none is held. Without a server none is taken, and that is no failure.</summary>
     internal static int TryTake()
     {
         lock (Gate)
         {
+            if (s_users == 0)
+            {
+                return 0;
+            }
+
+            // Counted first, because to take the last ones would leave a file of the process without a descriptor.
+            if (s_held < Count && Descriptors.CountFree() < Count - s_held + Margin)
+            {
+                Release();
+                return Errno.EMFILE;
+            }
+
             while (s_held < Count)
             {
                 int fd = EventFd.TryOpen();

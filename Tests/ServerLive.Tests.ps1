@@ -117,6 +117,28 @@ Describe 'Stop-C10kServer -Drain' {
         $server.State | Should -Be Stopped
     }
 
+    It 'stops by itself when the last connection has ended, though nobody waits any more: <Way>' -ForEach @(
+        @{ Way = 'after the timeout'; Timeout = '100ms' }
+        @{ Way = 'after Ctrl+C'; Timeout = '1h' }
+    ) {
+        $server = Start-C10kServer -Name web
+        $client = Open-Socket $server
+        Wait-Until { $server.ConnectionCount -eq 1 }
+        $aside = Invoke-Aside "Stop-C10kServer web -Drain -Timeout $Timeout -ErrorAction SilentlyContinue"
+        Wait-Until { $server.State -eq 'Draining' }
+        if ($Way -eq 'after Ctrl+C') { $null = Close-Aside $aside } else { $null = Receive-Aside $aside }
+        $aside.Shell.Dispose()
+        $server.State | Should -Be Draining
+        $client.GetStream().Write([byte[]](1, 2, 3), 0, 3)
+        $client.GetStream().ReadByte() | Should -Be 1
+        $client.Dispose()
+        Wait-Until { $server.State -eq 'Stopped' }
+        Wait-Until { -not (Get-C10kServer web*) } -Because 'its name is free'
+        (Get-C10kLog $server).Message -match 'has stopped' | Should -HaveCount 1
+        Wait-ProcessLedger -Base $base
+        Start-C10kServer -Name web -Port $server.Port | Stop-C10kServer
+    }
+
     It 'resets what is left at the timeout with -Force' {
         $server = Start-C10kServer
         $client = Open-Hold -Port $server.Port -Count 10
@@ -231,6 +253,39 @@ Describe 'Restart-C10kServer' {
         $rows[1].Id | Should -Be $first.Id
         $server | Stop-C10kServer
         @($server | Get-C10kConnection -Closed) | Should -HaveCount 2
+    }
+
+    It 'refuses no client meanwhile, and serves those who wait in the queue: <Name>' -ForEach @(
+        @{ Name = 'dealt by the acceptor'; Given = @{ WorkerCount = 2 } }
+        @{ Name = 'accepted by the only worker'; Given = @{ WorkerCount = 1 } }
+        @{ Name = 'by ReusePort, under a rate of accepts'; Given = @{ Dispatch = 'ReusePort'; WorkerCount = 3; AcceptRate = 100 } }
+    ) {
+        $server = Start-C10kServer @Given | Suspend-C10kServer -PassThru
+        $clients = 1..10 | ForEach-Object { Open-Socket $server }
+        $server | Restart-C10kServer
+        foreach ($client in $clients) {
+            $client.GetStream().WriteByte(7)
+            $client.GetStream().ReadByte() | Should -Be 7
+        }
+
+        $server.Accepted | Should -Be 10
+        $clients.Dispose()
+    }
+
+    It 'keeps its port while it drains for the restart' {
+        $server = Start-C10kServer -Name web
+        $client = Open-Socket $server
+        Wait-Until { $server.ConnectionCount -eq 1 }
+        $aside = Invoke-Aside 'Restart-C10kServer web -Drain'
+        Wait-Until { try { (Open-Socket $server).Dispose(); $false } catch { $true } } -Because 'it listens no more'
+        $port = $server.Port
+        $client.Dispose()
+        $null = Receive-Aside $aside
+        $aside.Shell.Streams.Error | Should -BeNullOrEmpty
+        $server.State | Should -Be Running
+        $server.Port | Should -Be $port
+        (Get-C10kServer web).Id | Should -Be $server.Id
+        $aside.Shell.Dispose()
     }
 
     It 'ends the connections of before in order' {
@@ -355,6 +410,7 @@ Describe 'Restart-C10kServer' {
         $first | Restart-C10kServer -PassThru -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty
         $failed[0].FullyQualifiedErrorId | Should -Be 'PortInUse,C10kServer.Commands.RestartC10kServerCommand'
         $failed[0].CategoryInfo.Category | Should -Be ResourceBusy
+        "$($failed[0])" | Should -Match 'web was stopped and could not be started again, so it is Stopped now: Port \d+'
         $first.State | Should -Be Stopped
         Get-C10kServer web* | Should -BeNullOrEmpty
         (Get-ProcessLedger).Descriptors | Should -Be $ledger.Descriptors

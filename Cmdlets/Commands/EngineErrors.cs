@@ -8,7 +8,10 @@ namespace C10kServer.Commands;
 /// </summary>
 internal static class EngineErrors
 {
-    internal static ErrorRecord For(Engine.ServerStartException e, object? target)
+    /// <param name="e">The engine's exception.</param>
+    /// <param name="target">What was to be started.</param>
+    /// <param name="introduction">What the message begins with, before what went wrong.</param>
+    internal static ErrorRecord For(Engine.ServerStartException e, object? target, string introduction = "")
     {
         (string id, ErrorCategory category) = e.Failure switch
         {
@@ -19,7 +22,7 @@ internal static class EngineErrors
             Engine.StartFailure.LogPathNotWritable => ("LogPathNotWritable", ClassifyLog(e.Errno)),
             _ => ("StartFailed", ErrorCategory.OpenError),
         };
-        return new ErrorRecord(new ServerStartException(DisplayText.Text(e.Message)!, e.Errno), id, category, target);
+        return new ErrorRecord(new ServerStartException(introduction + DisplayText.Text(e.Message)!, e.Errno), id, category, target);
     }
 
     /// <summary>For an option that the engine refuses.</summary>

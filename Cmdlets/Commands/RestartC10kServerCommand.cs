@@ -44,7 +44,7 @@ public sealed class RestartC10kServerCommand : ServerEndCmdlet
         }
         catch (Engine.ServerStartException e)
         {
-            WriteError(EngineErrors.For(e, server));
+            WriteError(EngineErrors.For(e, server, $"{server.Name} was stopped and could not be started again, so it is {server.State} now: "));
         }
         catch (HandlerScriptException e)
         {

@@ -6,6 +6,9 @@ namespace C10kServer.Commands;
 public abstract class ServerEndCmdlet : ServerTargetCmdlet
 {
     private readonly List<Server> _draining = [];
+
+    // Those whose drain this cmdlet ends, unless it is ended itself before.
+    private readonly List<Server> _held = [];
     private int _connections;
 
     /// <summary>Lets the connections finish first.</summary>
@@ -39,10 +42,15 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
             return false;
         }
 
-        if (Drain && server.BeginDrain())
+        if (Drain)
         {
-            _draining.Add(server);
-            return false;
+            server.HoldDrain();
+            _held.Add(server);
+            if (server.BeginDrain())
+            {
+                _draining.Add(server);
+                return false;
+            }
         }
 
         return End(server);
@@ -72,6 +80,15 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
         {
             WriteEnded(server, EndUndrained(server));
         }
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        // Also after Ctrl+C: from here on the drains end by themselves.
+        _held.ForEach(static server => server.ReleaseDrain());
+        _held.Clear();
+        base.Dispose(disposing);
     }
 
     /// <summary>Whether the server can be ended, and ShouldProcess has nothing against it.</summary>

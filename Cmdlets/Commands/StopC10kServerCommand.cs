@@ -40,9 +40,9 @@ public sealed class StopC10kServerCommand : ServerEndCmdlet
 
         WriteError(new ErrorRecord(
             new TimeoutException(
-                $"{server.Name} has {Messages.Connections(server.ConnectionCount)} left after {Messages.Seconds(Timeout)}, and goes on " +
-                $"draining. Stop-C10kServer '{server.Name}' -Drain waits again, and without -Drain it ends them; -Force with -Drain would " +
-                "have reset them now."),
+                $"{server.Name} has {Messages.Connections(server.ConnectionCount)} left after {Messages.Seconds(Timeout)}. It goes on " +
+                $"draining, and stops by itself when the last one has ended. Stop-C10kServer '{server.Name}' -Drain waits again, and without " +
+                "-Drain it ends them; -Force with -Drain would have reset them now."),
             "DrainTimeout", ErrorCategory.OperationTimeout, server));
         return false;
     }

@@ -23,6 +23,9 @@ public sealed class Server : IDisposable
     private volatile Engine.Server _engine;
     private HandlerPool? _pool;
 
+    // Cmdlets that wait for a drain and do what follows: a restart wants the port and the name that a stop would free.
+    private int _drainHolds;
+
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     internal Server(int id, string name, HandlerSource handler, Guid runspace, Engine.ServerOptions options)
     {
@@ -246,12 +249,14 @@ public sealed class Server : IDisposable
             bool started = false;
             try
             {
-                StopEngine(reset: false);
+                // The sockets stay open meanwhile, so that the port is kept and no client is refused.
+                using Engine.ListenerHandover sockets = new();
+                StopEngine(reset: false, sockets);
                 Engine.ServerOptions options = _engine.Options;
 
                 // The port that the kernel chose, where it was left the choice: clients know that one.
                 _engine = MakeEngine(options.Addresses.Count > 0 ? options with { Port = _engine.Port } : options);
-                StartEngine(CancellationToken.None);
+                StartEngine(CancellationToken.None, sockets);
                 started = true;
             }
             finally
@@ -283,6 +288,12 @@ public sealed class Server : IDisposable
             _engine.Resume();
         }
     }
+
+    /// <summary>From now on a drain's end is the caller's to deal with, until <see cref="ReleaseDrain"/>.</summary>
+    internal void HoldDrain() => Interlocked.Increment(ref _drainHolds);
+
+    /// <summary>Takes a <see cref="HoldDrain"/> back: a server that has drained, or will, stops by itself.</summary>
+    internal void ReleaseDrain() => Interlocked.Decrement(ref _drainHolds);
 
     /// <summary>The server listens no more, and its connections may finish. False: it is over.</summary>
     internal bool BeginDrain()
@@ -342,20 +353,33 @@ public sealed class Server : IDisposable
 
     internal Engine.ConnectionWalk Broadcast(Engine.ConnectionFilter filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);
 
-    // In this order: connections that end are told to the handlers.
-    private void StopEngine(bool reset)
+    // On a thread that the engine has started for it, once its last connection has ended.
+    private void EndDrained(Engine.Server engine)
     {
-        _engine.Stop(reset);
+        lock (_operation)
+        {
+            if (_engine == engine && engine.IsDrained && Volatile.Read(ref _drainHolds) == 0)
+            {
+                StopEngine(reset: false);
+                ServerRegistry.Remove(this);
+            }
+        }
+    }
+
+    // In this order: connections that end are told to the handlers.
+    private void StopEngine(bool reset, Engine.ListenerHandover? sockets = null)
+    {
+        _engine.Stop(reset, sockets);
         _pool?.Stop();
     }
 
-    private void StartEngine(CancellationToken cancel)
+    private void StartEngine(CancellationToken cancel, Engine.ListenerHandover? sockets = null)
     {
         // In this order: the first message finds its handler.
         _pool?.Start(cancel);
         try
         {
-            _engine.Start();
+            _engine.Start(sockets);
         }
         catch
         {
@@ -369,6 +393,7 @@ public sealed class Server : IDisposable
     {
         _pool = _handler.MakePool(this);
         Engine.Server engine = new(_pool is null ? options : options.UseSessions(_pool.Scheduler), predecessor: _engine);
+        engine.Drained = () => EndDrained(engine);
         Events.Follow(engine);
         return engine;
     }

@@ -7,6 +7,9 @@ internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uin
 {
     private const int TypeSocket = 0xC000;
 
+    // Of struct statx.
+    private const int StatxLength = 256;
+
     internal bool IsSocket => Type == TypeSocket;
 
     /// <summary>The file at a path, links not followed unless that is said; the default where there is none, or none that we may see.</summary>
@@ -24,10 +27,20 @@ internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uin
         return Look(fd, "", EmptyPath);
     }
 
+    /// <summary>The size of a file, or -1 where there is none that we may see.</summary>
+    /// <param name="path">Its path, with a zero at the end.</param>
+    internal static long SizeOf(byte* path)
+    {
+        const int CurrentDirectory = -100;
+        const int OffsetSize = 40;
+        const uint SizeAlone = 0x200;
+        byte* file = stackalloc byte[StatxLength];
+        return Libc.Statx(CurrentDirectory, path, 0, SizeAlone, file) == 0 ? *(long*)(file + OffsetSize) : -1;
+    }
+
     private static FileIdentity Look(int directory, string path, int flags)
     {
         // struct statx, which is the same on every architecture.
-        const int Size = 256;
         const int OffsetMode = 28;
         const int OffsetInode = 32;
         const int OffsetMajor = 136;
@@ -35,7 +48,7 @@ internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uin
         const uint TypeAndInode = 0x001 | 0x100;
         const int TypeMask = 0xF000;
 
-        byte* file = stackalloc byte[Size];
+        byte* file = stackalloc byte[StatxLength];
         fixed (byte* p = Encoding.UTF8.GetBytes(path + '\0'))
         {
             if (Libc.Statx(directory, p, flags, TypeAndInode, file) != 0)
@@ -44,7 +57,7 @@ internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uin
             }
         }
 
-        var bytes = new ReadOnlySpan<byte>(file, Size);
+        var bytes = new ReadOnlySpan<byte>(file, StatxLength);
         return new FileIdentity(
             BitConverter.ToUInt64(bytes[OffsetInode..]),
             BitConverter.ToUInt32(bytes[OffsetMajor..]),

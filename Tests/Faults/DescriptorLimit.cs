@@ -16,16 +16,16 @@ internal sealed unsafe partial class DescriptorLimit : IDisposable
     private readonly ulong _hard;
 
     /// <param name="lower">False: all but the lowering itself, to do once before.</param>
-    internal DescriptorLimit(bool lower)
+    /// <param name="spare">The descriptors that can still be opened.</param>
+    internal DescriptorLimit(bool lower, int spare = 0)
     {
         ulong* old = stackalloc ulong[2];
         Check(PrLimit(0, NoFile, null, old));
         (_soft, _hard) = (old[0], old[1]);
         ulong free;
-        using (SafeFileHandle probe = File.OpenHandle("/dev/null"))
-        {
-            free = (ulong)probe.DangerousGetHandle();
-        }
+        List<SafeFileHandle> probes = [.. Enumerable.Range(0, spare + 1).Select(static _ => File.OpenHandle("/dev/null"))];
+        free = (ulong)probes.Max(static probe => probe.DangerousGetHandle());
+        probes.ForEach(static probe => probe.Dispose());
 
         Set(lower ? free : _soft);
     }

@@ -6,6 +6,8 @@ namespace C10kServer.Faults.Tests;
 /// <summary>Descriptors run out for real: the limit of the live process is lowered.</summary>
 public class DescriptorLimitTests
 {
+    private const int Spare = 40;
+
     [Fact]
     public void Without_descriptors_others_go_on_nothing_spins_and_accepting_recovers()
     {
@@ -24,6 +26,92 @@ public class DescriptorLimitTests
         Assert.Contains("ulimit", e.Message, StringComparison.Ordinal);
         Shim.AssertNothingLeft();
         Assert.Null(TryStart(lower: false));
+    }
+
+    [Fact]
+    public void While_connections_take_what_descriptors_there_are_the_process_can_always_open_a_file()
+    {
+        // Once with the limit as it is, so that all that it needs is loaded.
+        FillUp(lower: false);
+        FillUp(lower: true);
+    }
+
+    [Fact]
+    public void Without_a_server_no_spare_descriptors_are_taken()
+    {
+        Shim.Require();
+        Shim.Forget();
+        int before = ProcessLedger.Descriptors();
+        try
+        {
+            Assert.Equal(0, SpareDescriptors.TryTake());
+            Assert.False(SpareDescriptors.AreHeld);
+            Assert.Equal(before, ProcessLedger.Descriptors());
+        }
+        finally
+        {
+            SpareDescriptors.Release();
+        }
+    }
+
+    private static void FillUp(bool lower)
+    {
+        using var faulty = new FaultyServer();
+        using (var first = new TestClient(faulty.EndPoint))
+        {
+            first.Echo(1, 100);
+        }
+
+        Eventually.Equal(0, () => faulty.Server.ConnectionCount);
+
+        // Made before: they are descriptors of this process, too.
+        List<Socket> clients = [.. Enumerable.Range(0, 60).Select(static _ => MakeSocket())];
+        bool stop = false;
+        long opened = 0;
+        Exception? failure = null;
+        var opener = new Thread(() =>
+        {
+            while (!Volatile.Read(ref stop))
+            {
+                try
+                {
+                    File.OpenHandle("/dev/null").Dispose();
+                    opened++;
+                }
+                catch (Exception e)
+                {
+                    failure ??= e;
+                }
+            }
+        }) { IsBackground = true };
+        // Until the acceptor counts the free descriptors again.
+        var watch = Stopwatch.StartNew();
+        Eventually.True(() => watch.ElapsedMilliseconds > 2 * Acceptor.RoomMilliseconds);
+        try
+        {
+            using (new DescriptorLimit(lower, Spare))
+            {
+                opener.Start();
+                Eventually.True(() => Volatile.Read(ref opened) > 100 || failure is not null);
+                clients.ForEach(client => client.Connect(faulty.EndPoint));
+                if (lower)
+                {
+                    Eventually.True(() => faulty.Server.AcceptErrors > 10);
+                    Assert.InRange(faulty.Server.ConnectionCount, 1, Spare - SpareDescriptors.Margin);
+                }
+
+                Volatile.Write(ref stop, true);
+                opener.Join();
+            }
+
+            Eventually.Equal(clients.Count, () => faulty.Server.ConnectionCount);
+            Assert.Null(failure);
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+            clients.ForEach(static client => client.Dispose());
+        }
     }
 
     private static void RunOut(bool lower)

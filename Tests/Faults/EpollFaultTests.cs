@@ -81,6 +81,32 @@ public class EpollFaultTests
     }
 
     [Fact]
+    public void While_there_is_no_memory_to_watch_a_listening_socket_the_loop_that_accepts_serves_on_without_a_pause()
+    {
+        using var faulty = new FaultyServer(static options => options with { WorkerCount = 1 });
+        using var bystander = Visitor.Bystander(faulty.EndPoint, mayBeHit: false);
+        Eventually.True(() => bystander.Rounds > 0);
+        faulty.Server.Suspend();
+        using var waiting = new TestClient(faulty.EndPoint);
+        waiting.Send(Keyed.Bytes(1, 1000));
+        int rounds = bystander.Rounds;
+        Eventually.True(() => bystander.Rounds > rounds + 10);
+        using Shim.Armed controls = Shim.Arm("epoll_ctl", (int)Error.ENOMEM, Schedule.EveryCall);
+        rounds = bystander.Rounds;
+        faulty.Server.Resume();
+
+        // A loop that slept at each try would serve about one round between two of them.
+        Eventually.True(() => controls.Injected >= 5);
+        int served = bystander.Rounds - rounds;
+        long tries = controls.Injected;
+        Assert.True(served > 5 * tries, $"{served} rounds were served during {tries} tries");
+        controls.Dispose();
+        Keyed.Verify(1, waiting.Receive(1000));
+        bystander.End();
+        Assert.Equal(controls.Injected, faulty.Server.AcceptErrors);
+    }
+
+    [Fact]
     public void A_broken_epoll_faults_the_server_which_leaves_nothing_behind()
     {
         using var faulty = new FaultyServer { ExpectedState = ServerState.Faulted };

@@ -58,14 +58,7 @@ Write-Line "ready port=$($server.Port) descriptors=$descriptors threads=$threads
 
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     switch ($line) {
-        'stats' {
-            # For a moment no file can be opened: the spare descriptors are let go by an accept that fails, after another took the last one.
-            # That must pass, and no other error may.
-            for ($try = 1; ; $try++) {
-                try { Write-Count 'stats' $server; break } catch { if ($try -eq 20 -or "$_" -notmatch 'Too many open files') { throw } }
-                [Threading.Thread]::Sleep(20)
-            }
-        }
+        'stats' { Write-Count 'stats' $server }
         'collect' {
             # Aggressive: what the collector keeps for the next allocation goes back to the kernel, too.
             [GC]::Collect(2, [GCCollectionMode]::Aggressive, $true, $true)
