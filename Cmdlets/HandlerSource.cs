@@ -29,6 +29,9 @@ internal sealed class HandlerSource
     /// <summary>The script blocks, where the handler is one, and how they are run.</summary>
     internal HandlerCode? Code { get; }
 
+    /// <summary>Whether something ends a message: the framing, or a request of a compiled handler.</summary>
+    internal bool MessagesEnd => Given is not null || Code is { Framing.Kind: not Engine.FramingKind.Raw };
+
     /// <summary>The messages go to handler threads, and the engine takes its handler from there.</summary>
     internal static HandlerSource Script(HandlerCode code) => new(
         "Script", static () => throw new System.Diagnostics.UnreachableException("A server with handler threads has a handler of its own."), code: code);

@@ -36,7 +36,7 @@ public enum CloseReason : byte
     /// <summary>A compiled handler queued more output than a connection may hold.</summary>
     SendQueueFull,
 
-    /// <summary>No delimiter came within the maximum that the handler set.</summary>
+    /// <summary>A message was longer than it may be, or the worker's connections held too much of messages that had no end.</summary>
     MessageTooLong,
 
     /// <summary>The handler threw an exception.</summary>

@@ -6,6 +6,12 @@ public sealed partial class Connection
     /// <summary>Runs callbacks that are due, within the budget. True when more are: then it stays in the ready list.</summary>
     internal bool RunCallbacks()
     {
+        if (_state == ConnectionState.Closing)
+        {
+            // No message is made of it any more, and the end may take its time.
+            Input?.Discard();
+        }
+
         // Bytes too, since a callback may write as much as the socket takes: a stream to a fast reader is a chain of those.
         long sendUpTo = BytesSent + SendBytesPerTurn;
         for (int i = 0; i < CallbacksPerTurn && BytesSent < sendUpTo; i++)
@@ -72,7 +78,7 @@ public sealed partial class Connection
                 return true;
             }
 
-            if (ReadPaused)
+            if (IsPaused)
             {
                 return false;
             }
@@ -108,7 +114,7 @@ public sealed partial class Connection
             return RunFailedRead(_reason);
         }
 
-        if (ReadPaused)
+        if (IsPaused)
         {
             return false;
         }

@@ -13,7 +13,7 @@ public sealed partial class Connection
 
     // The first message has to be complete by then, however busily its bytes trickle in.
     private long HandshakeDeadline =>
-        _state == ConnectionState.Open && MessagesReceived == 0 && !ReadPaused
+        _state == ConnectionState.Open && MessagesReceived == 0 && !IsPaused
             ? Clock.Add(_worker.Latest(_moments.Started), _worker.HandshakeTimeout)
             : Clock.Never;
 
@@ -76,7 +76,7 @@ public sealed partial class Connection
     /// </summary>
     private bool Stirs(long now)
     {
-        bool stirs = Tag is Session { IsBusy: true } || (_flags & Flags.PausedBySession) != 0;
+        bool stirs = Tag is Session { IsBusy: true } || (_flags & (Flags.PausedBySession | Flags.PausedByBudget)) != 0;
         if (!stirs)
         {
             int unsent = Sockets.UnsentBytes(Fd);

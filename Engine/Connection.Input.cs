@@ -204,10 +204,43 @@ public sealed partial class Connection
     private void Keep(ReadOnlySpan<byte> data)
     {
         _outstanding ??= new Outstanding();
-        InputBuffer input = _outstanding.Input ??= new InputBuffer();
+        InputBuffer input = _outstanding.Input ??= new InputBuffer(_worker.Inputs);
         input.Append(data, _worker.Now);
         _worker.Timers.ScheduleEarlier(this, Clock.Add(input.MessageBegan, _worker.MessageTimeout));
         MarkReady();
+        if (_worker.Inputs.Held > _worker.InputBudget.NextLook)
+        {
+            _worker.InputBudget.OnGrowth();
+        }
+    }
+
+    /// <summary>The bytes of memory that unfinished input takes.</summary>
+    internal int InputHeld => Input?.Held ?? 0;
+
+    internal void PauseByBudget()
+    {
+        if (_state == ConnectionState.Open)
+        {
+            Pause(Flags.PausedByBudget);
+        }
+    }
+
+    /// <summary>Reads again. The message that has begun is as late as it is.</summary>
+    internal void ResumeByBudget()
+    {
+        if ((_flags & Flags.PausedByBudget) != 0)
+        {
+            _flags &= ~Flags.PausedByBudget;
+            MarkChanged();
+            ScheduleDeadline();
+        }
+    }
+
+    /// <summary>Unfinished input takes too much memory, and this connection has most of it.</summary>
+    internal void CloseByBudget()
+    {
+        Input?.Discard();
+        BeginClose(CloseReason.MessageTooLong);
     }
 
     /// <summary>

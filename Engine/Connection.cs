@@ -56,6 +56,9 @@ public sealed partial class Connection : ITimed
         PausedByAdmin = 1 << 12,
         CountedByAddress = 1 << 13,
         PausedBySession = 1 << 15,
+
+        /// <summary>Nothing is received, because unfinished input takes too much memory. What is there of messages is still handled.</summary>
+        PausedByBudget = 1 << 19,
         Paused = PausedByHandler | PausedByBackpressure | PausedByAdmin | PausedBySession,
 
         /// <summary>recv has returned 0.</summary>
@@ -118,8 +121,11 @@ public sealed partial class Connection : ITimed
     /// <summary>Bytes written that the socket has not taken yet.</summary>
     public int SendQueue => Output?.Length ?? 0;
 
-    /// <summary>Reading is paused: by the handler, by an administrator, by backpressure, or since handler threads have enough of it.</summary>
-    public bool ReadPaused => (_flags & Flags.Paused) != 0;
+    /// <summary>
+    /// Reading is paused: by the handler, by an administrator, by backpressure, because handler threads have enough of it, or because unfinished
+    /// messages of the worker's connections take too much memory.
+    /// </summary>
+    public bool ReadPaused => (_flags & (Flags.Paused | Flags.PausedByBudget)) != 0;
 
     /// <summary>Time since a worker took it over.</summary>
     internal TimeSpan Age => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _moments.Started));
@@ -151,6 +157,8 @@ public sealed partial class Connection : ITimed
         private set => _interest = (ushort)value;
     }
 
+    private bool IsPaused => (_flags & Flags.Paused) != 0;
+
     private SendQueue? Output => _outstanding?.Output;
 
     private InputBuffer? Input => _outstanding?.Input;
@@ -162,7 +170,7 @@ public sealed partial class Connection : ITimed
         _state == ConnectionState.Closing
             ? (_flags & Flags.PeerEnded) == 0
             : _state == ConnectionState.Open
-                && (_flags & (Flags.Paused | Flags.InputDue)) == 0
+                && (_flags & (Flags.Paused | Flags.InputDue | Flags.PausedByBudget)) == 0
                 && ((_flags & Flags.Pulled) == 0 || Requests!.HasReads);
 
     /// <summary>Receives nothing until <see cref="ResumeReading"/>: the peer's bytes wait in the kernel. A reset is still noticed.</summary>
@@ -264,6 +272,7 @@ public sealed partial class Connection : ITimed
         _worker.Timers.Cancel(this);
         _flags = (_flags & ~(Flags.InReadyList | Flags.InSyncList)) | Flags.InTransit;
         byte[] output = Output?.TakeAll() ?? [];
+        Input?.Leave();
         if (_outstanding is not null)
         {
             // The blocks are this worker's pool's.
@@ -287,7 +296,8 @@ public sealed partial class Connection : ITimed
             _outstanding.Output.Append(output);
         }
 
-        _flags &= ~Flags.InTransit;
+        Input?.Enter(_worker.Inputs);
+        _flags &= ~(Flags.InTransit | Flags.PausedByBudget);
         Interest = WantedInterest();
         int errno = IsRegistered ? epoll.Add(Fd, Interest, ConnectionTable.Token(this)) : 0;
         ScheduleDeadline();
@@ -331,9 +341,9 @@ public sealed partial class Connection : ITimed
 
     private void Resume(Flags why)
     {
-        bool paused = ReadPaused;
+        bool paused = IsPaused;
         _flags &= ~why;
-        if (paused && !ReadPaused)
+        if (paused && !IsPaused)
         {
             ReturnToInput();
         }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
@@ -16,6 +18,13 @@ public static class InheritedSockets
 
     // The values of the variables while the sockets are taken; null while they are not.
     private static string?[]? s_taken;
+
+    /// <summary>Whether nobody outside this machine can connect to any of these sockets.</summary>
+    public static bool AreLocal(IReadOnlyList<int> sockets)
+    {
+        ArgumentNullException.ThrowIfNull(sockets);
+        return sockets.All(static fd => Sockets.LocalAddress(fd).ToEndPoint() is not IPEndPoint { Address: var address } || IPAddress.IsLoopback(address));
+    }
 
     /// <summary>
     /// The numbers of the sockets, for one start at a time: nobody else gets them until <see cref="GiveBack"/>. Empty where there are none.

@@ -112,6 +112,9 @@ public sealed partial class Server
         }
     }
 
+    /// <summary>From a worker's thread, once a second at most.</summary>
+    internal void OnInputBudgetExceeded(int worker, int closed, long limit) => Log.InputBudgetExceeded(Options.Name, worker, closed, limit);
+
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
     internal void OnStall(int worker, long milliseconds)
     {

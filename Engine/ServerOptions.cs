@@ -124,6 +124,13 @@ public sealed record ServerOptions
     /// </summary>
     public int MaxMessage { get; init; } = 1024 * 1024;
 
+    /// <summary>
+    /// Bytes of memory that input without a whole message may take, of all connections of a worker together; at least some three times
+    /// <see cref="MaxMessage"/>. Above it those with the most of it are not read for a moment, and then closed with
+    /// <see cref="CloseReason.MessageTooLong"/>.
+    /// </summary>
+    public int MaxUnfinishedInput { get; init; } = 64 * 1024 * 1024;
+
     /// <summary>TCP_NODELAY: small answers go out at once, see tcp(7).</summary>
     public bool NoDelay { get; init; } = true;
 
@@ -199,6 +206,7 @@ public sealed record ServerOptions
         InRange(HighWaterMark, 1, int.MaxValue, nameof(HighWaterMark));
         InRange(MaxSendQueue, HighWaterMark, int.MaxValue, nameof(MaxSendQueue));
         InRange(MaxMessage, 1, Array.MaxLength / 2, nameof(MaxMessage));
+        InRange(MaxUnfinishedInput, 1, int.MaxValue, nameof(MaxUnfinishedInput));
         if (Framing.Kind == FramingKind.Fixed && Framing.Size > MaxMessage)
         {
             throw new ArgumentException($"Messages of {Framing.Size} bytes are longer than MaxMessage, {MaxMessage}.", nameof(MaxMessage));

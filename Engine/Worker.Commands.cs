@@ -285,6 +285,9 @@ internal sealed unsafe partial class Worker
         WriteTimeout = Clock.ToMilliseconds(Options.WriteTimeout);
         StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
         HighWaterMark = Options.HighWaterMark;
+
+        // One message of the greatest length always fits, with what a receive brings beyond it, and its half-size array while it is copied.
+        InputBudget.Configure(Math.Max(Options.MaxUnfinishedInput, 3 * ((long)Options.MaxMessage + ScratchSize)));
         _busyPoll = (long)(Options.BusyPoll.TotalSeconds * Stopwatch.Frequency);
         Framing = Options.Framing.Kind == FramingKind.Raw ? null : Options.Framing;
     }

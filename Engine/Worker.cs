@@ -56,6 +56,7 @@ internal sealed unsafe partial class Worker : IDisposable
     {
         _server = server;
         Id = id;
+        InputBudget = new InputBudget(this, _table);
         ReadOptions();
         Now = _seen = Clock.Now;
         Timers = new TimerWheel(Now);
@@ -115,6 +116,11 @@ internal sealed unsafe partial class Worker : IDisposable
     internal byte* Scratch { get; }
 
     internal BufferPool Buffers { get; } = new();
+
+    /// <summary>For input of which no message is made yet.</summary>
+    internal InputPool Inputs { get; } = new();
+
+    internal InputBudget InputBudget { get; }
 
     internal TimerWheel Timers { get; }
 

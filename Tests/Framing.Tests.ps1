@@ -141,6 +141,46 @@ Describe '-Framing' {
         Read-Talk $silent -Line | Should -Be x
     }
 
+    It 'bounds a message by what goes with it: <Name>' -ForEach @(
+        @{ Name = 'lines of this machine'; Options = @{ Framing = 'Line' }; Length = 65536; Seconds = 0 }
+        @{ Name = 'lines of others'; Options = @{ Framing = 'Line'; Address = '0.0.0.0' }; Length = 65536; Seconds = 60 }
+        @{ Name = 'a delimiter, one address of two not loopback'; Options = @{ Framing = 'Delimiter'; Delimiter = ';'; Address = '127.0.0.1', '::' }; Length = 65536; Seconds = 60 }
+        @{ Name = 'a length'; Options = @{ Framing = 'Length'; Address = '127.0.0.2' }; Length = 1048576; Seconds = 0 }
+        @{ Name = 'a fixed size on a path'; Options = @{ Framing = 'Fixed'; MessageSize = 9; UnixPath = '/tmp/c10k-bounds' }; Length = 1048576; Seconds = 0 }
+        @{ Name = 'values that are given'; Options = @{ Framing = 'Line'; Address = '0.0.0.0'; MaxMessage = 70000; MessageTimeout = 0 }; Length = 70000; Seconds = 0 }
+    ) {
+        if ($Options.Address -contains '::' -and -not [System.Net.Sockets.Socket]::OSSupportsIPv6) { Set-ItResult -Skipped -Because 'there is no IPv6 here'; return }
+        $server = Start-C10kServer @Options -ScriptBlock { 1 }
+        $server.Options.MaxMessage | Should -Be $Length
+        $server.Options.MessageTimeout.TotalSeconds | Should -Be $Seconds
+        $server | Restart-C10kServer
+        $server | Set-C10kServer -IdleTimeout 1h
+        $server.Options.MaxMessage | Should -Be $Length
+        $server.Options.MessageTimeout.TotalSeconds | Should -Be $Seconds
+    }
+
+    It 'closes on a line of more than 64 KB where nobody says how long one may be' {
+        $server = Start-C10kServer -Framing Line -ScriptBlock { $_.Length }
+        $talk = Open-Talk $server
+        Send-Talk $talk ('x' * 65536 + "`n")
+        Read-Talk $talk -Line | Should -Be 65536
+        Send-Talk $talk ('x' * 65538)
+        Read-Talk $talk | Should -BeNullOrEmpty
+        Close-Talk
+        Wait-Until { $server.ConnectionCount -eq 0 }
+        (Get-C10kConnection -Closed).CloseReason | Should -Be MessageTooLong
+    }
+
+    It 'bounds no message of a protocol that has none: -<Name>' -ForEach @(
+        @{ Name = 'MaxMessage'; Options = @{ MaxMessage = 10 } }
+        @{ Name = 'MessageTimeout'; Options = @{ Protocol = 'Discard'; MessageTimeout = 10 } }
+    ) {
+        $caught = try { Start-C10kServer @Options } catch { $_ }
+        $caught.FullyQualifiedErrorId | Should -Be 'InvalidArgument,C10kServer.Commands.StartC10kServerCommand'
+        "$caught" | Should -Match "-$Name is for messages that have an end"
+        (Start-C10kServer).Options.$Name | Should -BeNullOrEmpty
+    }
+
     It 'is refused where it is half said: <Says>' -ForEach @(
         @{ Options = @{ Framing = 'Delimiter' }; Says = '-Framing Delimiter needs -Delimiter' }
         @{ Options = @{ Framing = 'Fixed' }; Says = '-Framing Fixed needs -MessageSize' }

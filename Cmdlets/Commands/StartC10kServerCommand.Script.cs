@@ -74,14 +74,6 @@ public sealed partial class StartC10kServerCommand
     [Parameter(ParameterSetName = ScriptSet)]
     public SwitchParameter AsByteStream { get; set; }
 
-    /// <summary>The most bytes that a message may have.</summary>
-    [Parameter(ParameterSetName = ScriptSet)]
-    public int MaxMessage { get; set; }
-
-    /// <summary>How long a message that has begun may take to be complete.</summary>
-    [Parameter(ParameterSetName = ScriptSet)]
-    public Duration MessageTimeout { get; set; }
-
     /// <summary>The number of handler threads, each with a runspace of its own.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [ValidateRange(1, 256)]
@@ -107,11 +99,7 @@ public sealed partial class StartC10kServerCommand
         ParameterSetName != ScriptSet ? null
         : Stray(nameof(Delimiter), Framing.Delimiter) ?? Stray(nameof(LengthSize), Framing.Length) ?? Stray(nameof(ByteOrder), Framing.Length)
         ?? Stray(nameof(MessageSize), Framing.Fixed) ?? Stray(nameof(NewLine), Framing.Line)
-        ?? (IsGiven(nameof(MaxMessage)) && Framing == Framing.Raw
-                ? "-MaxMessage is for messages that have an end: give -Framing with it."
-            : IsGiven(nameof(MessageTimeout)) && Framing == Framing.Raw
-                ? "-MessageTimeout is for messages that have an end: give -Framing with it. -IdleTimeout closes who sends nothing."
-            : Framing == Framing.Delimiter && Delimiter is null
+        ?? (Framing == Framing.Delimiter && Delimiter is null
                 ? "-Framing Delimiter needs -Delimiter: the string or the bytes that end a message."
             : Framing == Framing.Fixed && MessageSize == 0
                 ? "-Framing Fixed needs -MessageSize: the bytes of a message."

@@ -255,7 +255,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             : Port != 0 && addresses.Length == 0
                 ? "-Port needs an address: without one the server listens on -UnixPath or on the sockets of systemd alone. " +
                   "Give -Address too, 127.0.0.1 for this machine alone."
-            : ScriptProblem();
+            : MessageProblem() ?? ScriptProblem();
         if (problem is not null)
         {
             Fail(new ArgumentException(problem), "InvalidArgument", ErrorCategory.InvalidArgument, null);
@@ -314,8 +314,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             UserTimeout = IsGiven(nameof(UserTimeout)) ? UserTimeout : defaults.UserTimeout,
             NoDelay = NoDelay,
             Framing = handler.Code?.Framing ?? defaults.Framing,
-            MaxMessage = IsGiven(nameof(MaxMessage)) ? MaxMessage : defaults.MaxMessage,
-            MessageTimeout = MessageTimeout,
+            MaxMessage = IsGiven(nameof(MaxMessage)) ? MaxMessage : DefaultMaxMessage(defaults),
             LogPath = LogPath is null ? null : Resolve(LogPath, nameof(LogPath), "a log is a file"),
         };
         if (IsGiven(nameof(LogLevel)))
@@ -325,13 +324,15 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
 
         if (!SystemdSocket)
         {
+            options = options with { MessageTimeout = MessageTimeoutFor(options) };
             options.Validate();
             return options;
         }
 
         // Another runspace may want the sockets, so they are not taken for options that are wrong anyway. Any number stands for them meanwhile.
-        (options with { Inherited = [0] }).Validate();
-        return options with { Inherited = TakeInherited() };
+        (options with { Inherited = [0], MessageTimeout = MessageTimeout }).Validate();
+        options = options with { Inherited = TakeInherited() };
+        return options with { MessageTimeout = MessageTimeoutFor(options) };
     }
 
     private void Fail(HandlerScriptException e) => Fail(new InvalidOperationException(e.Message, e.InnerException), e.Id, e.Category, null);

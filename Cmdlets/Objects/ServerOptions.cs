@@ -33,6 +33,12 @@ public sealed class ServerOptions
         NoDelay = options.NoDelay;
         LogLevel = (LogLevel)options.Log.MinimumLevel;
         LogPath = options.LogPath;
+        if (handler.MessagesEnd)
+        {
+            MaxMessage = options.MaxMessage;
+            MessageTimeout = options.MessageTimeout;
+        }
+
         if (handler.Code is { } code)
         {
             ScriptBlock = code.OnMessage.ToString();
@@ -47,8 +53,6 @@ public sealed class ServerOptions
             NewLine = code.NewLine;
             Encoding = code.Encoding.WebName;
             AsByteStream = code.AsBytes;
-            MaxMessage = options.MaxMessage;
-            MessageTimeout = options.MessageTimeout;
             HandlerCount = code.ThreadCount;
             HandlerTimeout = code.Timeout;
             ImportModule = code.Modules;
@@ -167,10 +171,10 @@ public sealed class ServerOptions
     /// <summary>Whether the handler gets bytes.</summary>
     public bool? AsByteStream { get; }
 
-    /// <summary>The most bytes that a message may have.</summary>
+    /// <summary>The most bytes that a message may have; none where nothing ends a message.</summary>
     public int? MaxMessage { get; }
 
-    /// <summary>How long a message that has begun may take to be complete; zero is for ever.</summary>
+    /// <summary>How long a message that has begun may take to be complete; zero is for ever. None where nothing ends a message.</summary>
     public TimeSpan? MessageTimeout { get; }
 
     /// <summary>The number of handler threads.</summary>

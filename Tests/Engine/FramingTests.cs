@@ -287,7 +287,7 @@ public class FramingTests
     /// <summary>Reads as a connection does: what was not consumed stays, and is not searched again.</summary>
     private sealed class Reader(Framing framing, int maximum = Maximum)
     {
-        private readonly InputBuffer _input = new();
+        private readonly InputBuffer _input = new(new InputPool());
 
         internal List<byte[]> Messages { get; } = [];
 
