@@ -100,8 +100,9 @@ internal sealed class ServerEvents(Server server)
         });
         lock (_gate)
         {
-            _subscriptions.Add(subscription);
+            // In this order: a subscriber that the engine refuses, for want of a thread, is not kept for the next one.
             _engine?.Subscribe(subscription.Tell);
+            _subscriptions.Add(subscription);
         }
     }
 

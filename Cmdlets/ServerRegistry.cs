@@ -142,15 +142,23 @@ internal static class ServerRegistry
     /// <summary>Side by side: a stuck handler takes a second, and the process is to end in not much more.</summary>
     internal static void StopAll()
     {
-        Thread[] threads = [.. List().Select(server => new Thread(() => Stop([server])) { IsBackground = true })];
-        foreach (Thread thread in threads)
+        Engine.EngineThread[] threads = [.. List().Select(server => new Engine.EngineThread($"c10k {server.Name} end", () => Stop([server]), static _ => { }))];
+        foreach (Engine.EngineThread thread in threads)
         {
-            thread.Start();
+            try
+            {
+                thread.Start();
+            }
+            catch (Engine.ServerStartException)
+            {
+                // No thread can be had: one after the other then.
+                thread.RunHere();
+            }
         }
 
-        foreach (Thread thread in threads)
+        foreach (Engine.EngineThread thread in threads)
         {
-            thread.Join();
+            thread.Join(Timeout.InfiniteTimeSpan);
         }
     }
 

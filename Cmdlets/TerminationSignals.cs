@@ -49,8 +49,16 @@ internal static class TerminationSignals
             return;
         }
 
-        Thread stopping = new(ServerRegistry.StopAll) { IsBackground = true, Name = "c10k end" };
-        stopping.Start();
-        stopping.Join(Patience);
+        Engine.EngineThread stopping = new("c10k end", ServerRegistry.StopAll, static _ => { });
+        try
+        {
+            stopping.Start();
+            stopping.Join(Patience);
+        }
+        catch (Engine.ServerStartException)
+        {
+            // No thread can be had: the servers are stopped on this one, however long that takes.
+            stopping.RunHere();
+        }
     }
 }

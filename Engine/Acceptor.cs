@@ -40,6 +40,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
     // What the epoll set was last made for; null when it is to be made again whatever has changed.
     private (Intake Intake, Pause Pause)? _watchedFor;
     private volatile bool _drained;
+    private volatile bool _silenced;
 
     /// <param name="server">Whose limits hold.</param>
     /// <param name="epoll">Where the sockets are registered.</param>
@@ -105,7 +106,12 @@ internal sealed unsafe partial class Acceptor : IDisposable
     }
 
     /// <summary>From any thread, for an acceptor whose own is held up: new clients are refused from now on, and the port is free.</summary>
-    internal void Silence() => Array.ForEach(_sockets, static socket => socket.Silence());
+    internal void Silence()
+    {
+        // First: a silenced socket raises HUP, and a thread that comes back sees that before the stop in its mailbox.
+        _silenced = true;
+        Array.ForEach(_sockets, static socket => socket.Silence());
+    }
 
     /// <summary>Milliseconds until a pause is over, or 0 while a queue is to be drained further; -1 for neither.</summary>
     internal int Timeout(long now) =>
@@ -182,7 +188,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         _server.Intake == Intake.Draining || (socket.IsLeaving && _server.Intake == Intake.Open);
 
     private bool MayAcceptFrom(ListeningSocket socket) =>
-        _pause != Pause.Resources && (IsDraining(socket) || (_pause == Pause.None && _server.Intake == Intake.Open));
+        !_silenced && _pause != Pause.Resources && (IsDraining(socket) || (_pause == Pause.None && _server.Intake == Intake.Open));
 
     /// <summary>
     /// Takes a turn's worth of what waits in the queues of sockets that are to close, and closes each socket whose queue is empty. The clients

@@ -11,7 +11,8 @@ namespace C10kServer.Engine;
 public sealed class ConnectionWalk : IDisposable
 {
     private readonly BlockingCollection<Message> _messages = [];
-    private readonly HashSet<int> _asked = [];
+    // The workers themselves: one that is leaving may have the id of its successor.
+    private readonly HashSet<Worker> _asked = [];
     private readonly WorkerPool _pool;
     private readonly Broadcast? _broadcast;
     private volatile bool _over;
@@ -50,13 +51,15 @@ public sealed class ConnectionWalk : IDisposable
     /// for <paramref name="timeout"/>; then <see cref="SilentWorkers"/> names them.
     /// </summary>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
     public bool TryTake(TimeSpan timeout, CancellationToken cancel, [NotNullWhen(true)] out IReadOnlyList<ConnectionInfo>? portion)
     {
+        _pool.RefuseOwnThread();
         while (_asked.Count > 0)
         {
             if (!_messages.TryTake(out Message message, (int)timeout.TotalMilliseconds, cancel))
             {
-                SilentWorkers = [.. _asked];
+                SilentWorkers = [.. _asked.Select(static worker => worker.Id)];
                 _asked.Clear();
                 _over = true;
                 break;
@@ -68,7 +71,7 @@ public sealed class ConnectionWalk : IDisposable
                 return true;
             }
 
-            _asked.Remove(message.Worker);
+            _asked.Remove(message.Worker!);
             if (_asked.Count == 0 && _broadcast is not null && !_pool.IsUnmovedSince(_movesBefore) && _rounds > 0)
             {
                 // One that changed its worker meanwhile may have been seen by neither: no row is lost by that, but its bytes would be.
@@ -92,34 +95,34 @@ public sealed class ConnectionWalk : IDisposable
     {
         if (rows is not null)
         {
-            _messages.Add(new Message(-1, rows));
+            _messages.Add(new Message(null, rows));
         }
     }
 
     /// <summary>From a worker's thread, or for one that is over.</summary>
-    internal void Finish(int worker) => _messages.Add(new Message(worker, null));
+    internal void Finish(Worker worker) => _messages.Add(new Message(worker, null));
 
     private void Ask()
     {
         _rounds--;
         _movesBefore = _pool.Moves;
-        IReadOnlyList<Worker> workers = _pool.Current;
+        IReadOnlyList<Worker> workers = _pool.All;
         foreach (Worker worker in workers)
         {
             if (Filter.Workers is null || Filter.Workers.Contains(worker.Id))
             {
-                _asked.Add(worker.Id);
+                _asked.Add(worker);
             }
         }
 
         foreach (Worker worker in workers)
         {
-            if (_asked.Contains(worker.Id) && !worker.Post(new Command(CommandKind.Walk, Subject: this)))
+            if (_asked.Contains(worker) && !worker.Post(new Command(CommandKind.Walk, Subject: this)))
             {
-                Finish(worker.Id);
+                Finish(worker);
             }
         }
     }
 
-    private readonly record struct Message(int Worker, IReadOnlyList<ConnectionInfo>? Rows);
+    private readonly record struct Message(Worker? Worker, IReadOnlyList<ConnectionInfo>? Rows);
 }

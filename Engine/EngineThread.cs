@@ -1,33 +1,79 @@
-using System.Runtime.InteropServices;
-using C10kServer.Engine.Native;
-
 namespace C10kServer.Engine;
 
-/// <summary>What the kernel knows of a thread.</summary>
-internal static unsafe class EngineThread
+/// <summary>
+/// A thread of the module: a background thread with a name, whose body ends in a last catch, because an exception that leaves a thread ends
+/// the user's process (pitfall 44). The module makes no thread in any other way. Members may be called from any thread.
+/// </summary>
+public sealed class EngineThread
 {
-    /// <summary>The calling thread's id, as ps and top show it.</summary>
-    internal static int KernelId()
+    private readonly Action _body;
+    private readonly Action<Exception> _onFailure;
+    private volatile Thread? _thread;
+
+    /// <param name="name">The thread's name, of which the kernel keeps 15 characters.</param>
+    /// <param name="body">What the thread does.</param>
+    /// <param name="onFailure">Told on the thread of the exception that has ended the body. What it throws itself is dropped.</param>
+    public EngineThread(string name, Action body, Action<Exception> onFailure)
     {
-        const int GetTidX64 = 186;
-        const int GetTidGeneric = 178;
-        bool x64 = RuntimeInformation.ProcessArchitecture == Architecture.X64;
-        return (int)Libc.Syscall(x64 ? GetTidX64 : GetTidGeneric);
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(body);
+        ArgumentNullException.ThrowIfNull(onFailure);
+        (Name, _body, _onFailure) = (name, body, onFailure);
     }
 
-    /// <summary>
-    /// CPU time of a thread of this process, without its help: a loop that measured itself would pay for two clocks a turn.
-    /// Zero when the thread is gone.
-    /// </summary>
-    internal static TimeSpan CpuTime(int threadId)
+    /// <summary>The thread's name.</summary>
+    public string Name { get; }
+
+    /// <summary>Whether the thread runs.</summary>
+    public bool IsAlive => _thread is { IsAlive: true };
+
+    /// <summary>Whether the calling thread is this one.</summary>
+    public bool IsCurrent => _thread == Thread.CurrentThread;
+
+    /// <summary>Starts the thread.</summary>
+    /// <exception cref="ServerStartException">The process may have no further thread; nothing is left behind.</exception>
+    public void Start()
     {
-        // pthread_getcpuclockid(3): the id of a thread's CPU clock is made of its kernel id.
-        const int PerThread = 4;
-        const int Scheduler = 2;
-        long* time = stackalloc long[2];
-        int clock = (~threadId << 3) | PerThread | Scheduler;
-        return Libc.ClockGetTime(clock, time) == 0
-            ? TimeSpan.FromSeconds(time[0]) + TimeSpan.FromTicks(time[1] / 100)
-            : TimeSpan.Zero;
+        var thread = new Thread(Run) { IsBackground = true, Name = Name };
+
+        // Before the start: the body may ask whose thread it is on.
+        _thread = thread;
+        try
+        {
+            thread.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            // The runtime says this of every failure of pthread_create(3).
+            _thread = null;
+            throw ServerStartException.OutOfThreads(e);
+        }
+    }
+
+    /// <summary>Waits for the thread's end. True when the thread has ended, or was never started.</summary>
+    /// <param name="timeout">How long to wait.</param>
+    public bool Join(TimeSpan timeout) =>
+        _thread is not { } thread || (thread.ThreadState & ThreadState.Unstarted) != 0 || thread.Join(timeout);
+
+    /// <summary>Runs the body on the calling thread instead, with the same last catch: where <see cref="Start"/> has failed.</summary>
+    public void RunHere() => Run();
+
+    private void Run()
+    {
+        try
+        {
+            _body();
+        }
+        catch (Exception e)
+        {
+            try
+            {
+                _onFailure(e);
+            }
+            catch (Exception)
+            {
+                // The failure could not be told, for want of memory say. The thread ends, and the process goes on.
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ internal sealed class EventDispatcher(Server server)
 
     // Of the thread that runs at present; null where none does.
     private Observer? _observer;
-    private Thread? _thread;
+    private EngineThread? _thread;
 
     // By those that came before it.
     private long _lostBefore;
@@ -35,25 +35,17 @@ internal sealed class EventDispatcher(Server server)
         }
     }
 
+    /// <exception cref="ServerStartException">The process may have no further thread. The subscriber is not added.</exception>
     internal void Add(Action<ServerEvent> subscriber)
     {
         lock (_lock)
         {
+            if (_observer is null)
+            {
+                BeginObserving();
+            }
+
             _subscribers = [.. _subscribers, subscriber];
-            if (_observer is not null)
-            {
-                return;
-            }
-
-            var observer = new Observer();
-            if (!observer.Observe(server))
-            {
-                return;
-            }
-
-            _observer = observer;
-            _thread = new Thread(() => Run(observer)) { IsBackground = true, Name = $"c10k {server.Options.Name} events" };
-            _thread.Start();
         }
     }
 
@@ -79,14 +71,50 @@ internal sealed class EventDispatcher(Server server)
     /// <summary>After the server's end. False when a subscriber holds the thread up: it ends as soon as it can.</summary>
     internal bool Join(TimeSpan timeout)
     {
-        Thread? thread;
+        EngineThread? thread;
         lock (_lock)
         {
             thread = _thread;
         }
 
         // A subscriber may stop the server, and would wait for itself.
-        return thread is null || thread == Thread.CurrentThread || thread.Join(timeout);
+        return thread is null || thread.IsCurrent || thread.Join(timeout);
+    }
+
+    private void BeginObserving()
+    {
+        var observer = new Observer();
+        if (!observer.Observe(server))
+        {
+            return;
+        }
+
+        var thread = new EngineThread($"c10k {server.Options.Name} events", () => Run(observer), e => OnFailure(observer, e));
+        try
+        {
+            thread.Start();
+        }
+        catch
+        {
+            observer.Dispose();
+            throw;
+        }
+
+        (_observer, _thread) = (observer, thread);
+    }
+
+    // Out of memory, say. Subscribers are told of nothing more, and the server goes on.
+    private void OnFailure(Observer observer, Exception exception)
+    {
+        lock (_lock)
+        {
+            if (_observer == observer)
+            {
+                Leave();
+            }
+        }
+
+        server.OnSubscribersBehind(exception, 1, 0);
     }
 
     private void Leave()

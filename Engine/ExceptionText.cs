@@ -3,16 +3,16 @@ namespace C10kServer.Engine;
 /// <summary>
 /// What an exception says. It may be of a handler's own class, whose Message and ToString are a handler's code and throw in their turn.
 /// </summary>
-internal static class ExceptionText
+public static class ExceptionText
 {
     /// <summary>Its message.</summary>
-    internal static string Message(Exception exception) => Try(exception, static e => e.Message);
+    public static string Message(Exception exception) => Try(exception, static e => e.Message);
 
     /// <summary>All of it: type, message, causes and stack trace.</summary>
-    internal static string Full(Exception exception) => Try(exception, static e => e.ToString());
+    public static string Full(Exception exception) => Try(exception, static e => e.ToString());
 
     /// <summary>Its type and message, as the full text begins.</summary>
-    internal static string Brief(Exception exception) => $"{exception.GetType().FullName}: {Message(exception)}";
+    public static string Brief(Exception exception) => $"{exception.GetType().FullName}: {Message(exception)}";
 
     private static string Try(Exception exception, Func<Exception, string?> text)
     {

@@ -19,12 +19,13 @@ internal sealed class Listener : IDisposable
     private readonly Server _server;
     private readonly Epoll _epoll;
     private readonly Descriptor _wake;
-    private readonly Thread _thread;
+    private readonly EngineThread _thread;
 
     // Sockets that were another's, and for which this one has not come yet. Null after its end. Its own lock.
     private readonly Lock _handOver = new();
     private Queue<ListeningSocket>? _handedOver = new();
     private volatile bool _stopping;
+    private StartGate? _startGate;
     private int _managedThreadId;
 
     /// <exception cref="EngineException">Descriptors are used up; nothing is left behind.</exception>
@@ -48,7 +49,7 @@ internal sealed class Listener : IDisposable
             throw;
         }
 
-        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {server.Options.Name} accept" };
+        _thread = new EngineThread($"c10k {server.Options.Name} accept", Run, e => server.OnFault("the acceptor", e));
     }
 
     internal Acceptor Acceptor { get; }
@@ -74,7 +75,13 @@ internal sealed class Listener : IDisposable
 
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
 
-    internal void Start() => _thread.Start();
+    /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it closes what the Listener holds and ends.</summary>
+    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    internal void Start(StartGate gate)
+    {
+        _startGate = gate;
+        _thread.Start();
+    }
 
     /// <summary>From any thread: the server's intake has changed.</summary>
     internal void Wake()
@@ -114,7 +121,7 @@ internal sealed class Listener : IDisposable
         Wake();
     }
 
-    internal bool Join(TimeSpan timeout) => (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(timeout);
+    internal bool Join(TimeSpan timeout) => _thread.Join(timeout);
 
     public void Dispose()
     {
@@ -135,6 +142,12 @@ internal sealed class Listener : IDisposable
 
     private void Run()
     {
+        if (!_startGate!.Wait())
+        {
+            Dispose();
+            return;
+        }
+
         _managedThreadId = Environment.CurrentManagedThreadId;
         try
         {

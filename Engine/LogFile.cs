@@ -22,13 +22,14 @@ internal sealed unsafe class LogFile
     private readonly string _path;
     private readonly string _server;
     private readonly Action<string> _onError;
-    private readonly Thread _thread;
+    private readonly EngineThread _thread;
 
     // A plain object: it is waited on.
     private readonly object _gate = new();
     private Queue<EventRecord> _queue = new();
     private long _dropped;
     private bool _ending;
+    private bool _started;
 
     // From here on the thread's own.
     private readonly StringBuilder _text = new();
@@ -52,10 +53,15 @@ internal sealed unsafe class LogFile
         _onError = onError;
         _file = Open(path);
         _identity = FileIdentity.Of(_file.Fd);
-        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {server} log" };
+        _thread = new EngineThread($"c10k {server} log", Run, OnFailure);
     }
 
-    internal void Start() => _thread.Start();
+    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    internal void Start()
+    {
+        _thread.Start();
+        _started = true;
+    }
 
     /// <summary>From any thread. Never waits.</summary>
     internal void Add(EventRecord record)
@@ -83,13 +89,13 @@ internal sealed unsafe class LogFile
             Monitor.Pulse(_gate);
         }
 
-        if ((_thread.ThreadState & ThreadState.Unstarted) != 0)
+        if (_started)
         {
-            _file.Dispose();
+            _thread.Join(FlushTimeout);
         }
         else
         {
-            _thread.Join(FlushTimeout);
+            _file.Dispose();
         }
     }
 
@@ -105,16 +111,14 @@ internal sealed unsafe class LogFile
                 Write(dropped);
             }
         }
-        catch (Exception e)
-        {
-            // Out of memory, say. The server goes on without (pitfall 44).
-            _onError($"The log {_path} has ended: {ExceptionText.Message(e)}");
-        }
         finally
         {
             _file.Dispose();
         }
     }
+
+    // Out of memory, say. The server goes on without its file.
+    private void OnFailure(Exception exception) => _onError($"The log {_path} has ended: {ExceptionText.Message(exception)}");
 
     /// <summary>Waits for records. False at the end, when all are written.</summary>
     private bool Take(out long dropped)

@@ -22,9 +22,11 @@ public sealed partial class Server
     public IReadOnlyList<ConnectionInfo> GetClosed() => ClosedConnections.GetRows();
 
     /// <summary>Begins a walk over the connections.</summary>
+    /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
     public ConnectionWalk Walk(ConnectionFilter filter)
     {
         ArgumentNullException.ThrowIfNull(filter);
+        Workers.RefuseOwnThread();
         return new ConnectionWalk(filter, Workers);
     }
 
@@ -53,6 +55,7 @@ public sealed partial class Server
     /// <param name="moveTo">The worker that is to have it, for <see cref="ConnectionAction.Move"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such worker to move to.</exception>
     /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public bool TryAct(
         ConnectionRef target,
@@ -90,6 +93,7 @@ public sealed partial class Server
     /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
     /// <param name="after">The connection just after.</param>
     /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public SendOutcome TrySend(
         ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
@@ -102,6 +106,7 @@ public sealed partial class Server
     /// <summary>
     /// Has a subscriber told of what happens from now on, one event after the other, on a thread that is neither the caller's nor a worker's.
     /// </summary>
+    /// <exception cref="ServerStartException">The process may have no further thread. The subscriber is not added.</exception>
     public void Subscribe(Action<ServerEvent> subscriber)
     {
         ArgumentNullException.ThrowIfNull(subscriber);

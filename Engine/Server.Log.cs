@@ -76,7 +76,7 @@ public sealed partial class Server
     {
         if (failure is not null)
         {
-            _lastError = failure.Message;
+            _lastError = ExceptionText.Message(failure);
             Log.SubscriberFailed(Options.Name, failures, failure);
         }
 
@@ -114,6 +114,13 @@ public sealed partial class Server
 
     /// <summary>From a worker's thread, once a second at most.</summary>
     internal void OnInputBudgetExceeded(int worker, int closed, long limit) => Log.InputBudgetExceeded(Options.Name, worker, closed, limit);
+
+    /// <summary>From a worker's thread at its end.</summary>
+    internal void OnClosedByForce(int worker, int count)
+    {
+        _lastError = $"worker {worker} closed {count} connections by force at its end, because their callbacks did not end";
+        Report(EventLevel.Error, $"{Options.Name}: {_lastError}.");
+    }
 
     /// <summary>From a worker's thread, after the turn that was held up.</summary>
     internal void OnStall(int worker, long milliseconds)
@@ -170,6 +177,7 @@ public sealed partial class Server
                 throw ServerStartException.ForLog(path, e.Errno);
             }
 
+            _logFile.Start();
             Log.SetFile(_logFile);
         }
     }
@@ -178,12 +186,18 @@ public sealed partial class Server
     {
         LogLeftOut();
         Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
-        Log.SetFile(null);
-        _logFile?.End();
+        CloseLog();
 
         // In this order: who sees that it has ended has its last event before him.
         _ended = true;
         Log.Wake();
+    }
+
+    private void CloseLog()
+    {
+        Log.SetFile(null);
+        _logFile?.End();
+        _logFile = null;
     }
 
     private void LogStart()

@@ -59,8 +59,8 @@ public sealed partial class Server
     /// <summary>Bytes sent a second, over the last second.</summary>
     public double SendRate => _listener?.Rates.Sends ?? 0;
 
-    /// <summary>A look at the workers.</summary>
-    public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.Current.Select(static worker => worker.ToInfo())];
+    /// <summary>A look at the workers, those included that are leaving and are held up by a handler.</summary>
+    public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.All.Select(static worker => worker.ToInfo())];
 
     private long Sum(Func<Counters, long> counter) => counter(ListenerCounters) + Workers.Sum(counter);
 }

@@ -67,72 +67,6 @@ public sealed partial class Server : IDisposable
 
     internal Counters ListenerCounters { get; } = new();
 
-    /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
-    /// <exception cref="ServerStartException">Nothing is left behind.</exception>
-    /// <exception cref="InvalidOperationException">It was started before.</exception>
-    public void Start() => Start(null);
-
-    /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
-    /// <param name="from">The sockets of a server whose place this one takes. It uses those that fit.</param>
-    /// <exception cref="ServerStartException">Nothing is left behind.</exception>
-    /// <exception cref="InvalidOperationException">It was started before.</exception>
-    public void Start(ListenerHandover? from)
-    {
-        lock (_lifecycle)
-        {
-            if (_state != ServerState.Created)
-            {
-                throw new InvalidOperationException($"The server is {_state}: a server starts once.");
-            }
-
-            Listener? listener = null;
-            try
-            {
-                SpareDescriptors.Join();
-                _spares = 1;
-                ConnectionLimit = Descriptors.ConnectionLimit(Options);
-                listener = new Listener(this);
-                Workers.Grow(Options.WorkerCount, start: false);
-
-                // With one worker there is nobody to deal to: the loop that will have the connections accepts them itself, which saves a hop from
-                // thread to thread for each.
-                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : listener.Acceptor, from);
-                OpenLog();
-                _listener = listener;
-            }
-            catch (EngineException e)
-            {
-                throw ServerStartException.For(e);
-            }
-            finally
-            {
-                if (_listener is null)
-                {
-                    listener?.Dispose();
-                    Workers.Dispose();
-                    LeaveSpares();
-                    EndPoints = [];
-                }
-            }
-
-            CloseInherited();
-            _startedAt = Clock.Now;
-            Volatile.Write(ref _startedOn, Clock.WallClock);
-            Become(ServerState.Running);
-            _logFile?.Start();
-            Workers.Start();
-            _listener.Start();
-            LogStart();
-            if (from is not null)
-            {
-                // Of more workers than there are now: what waits in their queues is served.
-                ReturnSockets(from.TakeListening(), leaving: true);
-            }
-
-            ServerMeter.Join(this);
-        }
-    }
-
     /// <summary>
     /// Ends it, within milliseconds: accepting ends first, then every connection is closed, in order as far as that needs no
     /// waiting, or with a reset. When it returns, no descriptor is left and no thread but one that a handler
@@ -165,6 +99,7 @@ public sealed partial class Server : IDisposable
             long deadline = Clock.Now + JoinMilliseconds;
             if (!_listener.Join(TimeSpan.FromMilliseconds(JoinMilliseconds)))
             {
+                _listener.Acceptor.Silence();
                 Abandon("the acceptor");
             }
 
@@ -177,11 +112,7 @@ public sealed partial class Server : IDisposable
 
             LeaveSpares();
             End();
-            if (_state != ServerState.Faulted)
-            {
-                Become(ServerState.Stopped);
-            }
-
+            Become(ServerState.Stopped);
             Observers.End();
             ServerMeter.Leave(this);
             LogEnd();
@@ -280,7 +211,7 @@ public sealed partial class Server : IDisposable
     /// </summary>
     /// <returns>False when a worker that is to leave is held up by a handler: it leaves as soon as it can.</returns>
     /// <exception cref="ArgumentException">An option is out of its range, or cannot be changed while the server runs.</exception>
-    /// <exception cref="ServerStartException">There are not enough descriptors; nothing has changed.</exception>
+    /// <exception cref="ServerStartException">There are not enough descriptors or threads; nothing has changed.</exception>
     /// <exception cref="InvalidOperationException">The server is over, or has not begun.</exception>
     public bool Reconfigure(ServerOptions options)
     {
@@ -300,7 +231,7 @@ public sealed partial class Server : IDisposable
             {
                 try
                 {
-                    Workers.Grow(options.WorkerCount, start: true);
+                    Workers.Grow(options.WorkerCount);
                 }
                 catch (EngineException e)
                 {
@@ -327,36 +258,50 @@ public sealed partial class Server : IDisposable
     /// </summary>
     internal void OnFault(string thread, Exception exception)
     {
-        _lastError = exception.Message;
-        ServerState before = _state;
-        _state = ServerState.Faulted;
-        End();
-        _listener?.BeginStop();
-        Workers.Post(new Command(CommandKind.Stop));
-        LeaveSpares();
+        string text = ExceptionText.Message(exception);
         try
         {
-            Log.ServerFaulted(Options.Name, thread, exception);
-            if (before != ServerState.Faulted)
+            if (TryLeaveFor(ServerState.Faulted, out ServerState before))
             {
+                _lastError = text;
+                End();
+                _listener?.BeginStop();
+                Workers.Post(new Command(CommandKind.Stop));
+                LeaveSpares();
                 Observers.OnStateChanged(before);
             }
+
+            // Also for a thread that was abandoned at the stop and fails now: the server stays as it ended.
+            Log.ServerFaulted(Options.Name, thread, exception);
         }
         catch (Exception e)
         {
             // Out of memory, say. What is thrown here nobody catches, and it would end the shell (pitfall 44).
-            _lastError = $"{exception.Message}; and it could not be logged: {e.Message}";
+            _lastError = $"{text}; and it could not be logged: {ExceptionText.Message(e)}";
         }
     }
 
     private void Become(ServerState state)
     {
-        ServerState before = _state;
-        _state = state;
-        if (state != before)
+        if (TryLeaveFor(state, out ServerState before))
         {
             Observers.OnStateChanged(before);
         }
+    }
+
+    /// <summary>Changes the state. False when the server is in it already, or is over: the state of a server that is over never changes.</summary>
+    private bool TryLeaveFor(ServerState state, out ServerState before)
+    {
+        do
+        {
+            before = _state;
+            if (before == state || before is ServerState.Stopped or ServerState.Faulted)
+            {
+                return false;
+            }
+        }
+        while (Interlocked.CompareExchange(ref _state, state, before) != before);
+        return true;
     }
 
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);

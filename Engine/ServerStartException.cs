@@ -2,11 +2,11 @@ using System.Net;
 
 namespace C10kServer.Engine;
 
-/// <summary>A server could not start. The message says what to do; nothing is left behind.</summary>
+/// <summary>A server, or a thread that it needs, could not start. The message says what to do; nothing is left behind.</summary>
 public sealed class ServerStartException : IOException
 {
-    internal ServerStartException(StartFailure failure, string message, int errno = 0)
-        : base(message) => (Failure, Errno) = (failure, errno);
+    internal ServerStartException(StartFailure failure, string message, int errno = 0, Exception? cause = null)
+        : base(message, cause) => (Failure, Errno) = (failure, errno);
 
     /// <summary>What went wrong.</summary>
     public StartFailure Failure { get; }
@@ -105,6 +105,14 @@ public sealed class ServerStartException : IOException
             e.Errno),
         _ => new(StartFailure.Other, $"The server cannot start: {e.Message}.", e.Errno),
     };
+
+    /// <summary>For a thread that could not be started.</summary>
+    internal static ServerStartException OutOfThreads(Exception cause) => new(
+        StartFailure.ThreadLimit,
+        "The process may start no further thread. Stop other servers or programs, ask for fewer workers or handlers, or raise the limit: " +
+        "that of the user (ulimit -u), or that of the control group (pids.max, which is TasksMax= of a systemd unit).",
+        Native.Errno.EAGAIN,
+        cause);
 
     internal static ServerStartException OutOfDescriptors(int errno) => new(
         StartFailure.DescriptorLimit,

@@ -18,6 +18,9 @@ public enum StartFailure
     /// <summary>The process has no descriptors left, or fewer than the options ask for.</summary>
     DescriptorLimit,
 
+    /// <summary>The process may start no further thread.</summary>
+    ThreadLimit,
+
     /// <summary>The file of the log cannot be opened for writing.</summary>
     LogPathNotWritable,
 }

@@ -256,9 +256,13 @@ internal sealed unsafe partial class Worker
     {
         for (int slot = 0; slot < _table.Capacity && _table.Count > 0; slot++)
         {
-            if (_table.At(slot) is { State: not ConnectionState.Closed } connection && _server.Workers.Next() is { } heir && heir != this)
+            if (_table.At(slot) is { State: not ConnectionState.Closed } connection
+                && _server.Workers.Next() is { } heir && heir != this
+                && !Move(connection, heir) && _server.State == ServerState.Faulted)
             {
-                Move(connection, heir);
+                // The heirs are over, because the server is: to wait for others would be to spin.
+                Stop(reset: false);
+                return;
             }
         }
 
@@ -296,7 +300,7 @@ internal sealed unsafe partial class Worker
     {
         if (walk.IsOver)
         {
-            walk.Finish(Id);
+            walk.Finish(this);
             return;
         }
 
@@ -319,7 +323,7 @@ internal sealed unsafe partial class Worker
         }
         else
         {
-            walk.Finish(Id);
+            walk.Finish(this);
         }
     }
 
@@ -362,7 +366,7 @@ internal sealed unsafe partial class Worker
                 ((ConnectionRequest)command.Subject!).Answer(null);
                 break;
             case CommandKind.Walk:
-                ((ConnectionWalk)command.Subject!).Finish(Id);
+                ((ConnectionWalk)command.Subject!).Finish(this);
                 break;
             case CommandKind.Deliver:
                 Deliver(command);

@@ -34,13 +34,14 @@ internal sealed unsafe partial class Worker : IDisposable
     private readonly Server _server;
     private readonly Epoll _epoll;
     private readonly Mailbox _mailbox;
-    private readonly Thread _thread;
+    private readonly EngineThread _thread;
     private readonly ConnectionTable _table = new();
     private readonly byte[] _scratch = GC.AllocateUninitializedArray<byte>(ScratchSize, pinned: true);
     private Queue<Connection> _ready = new();
     private Queue<Connection> _readyNow = new();
     private readonly List<Connection> _sync = [];
     private readonly List<Connection> _reap = [];
+    private StartGate? _startGate;
     private bool _mailboxPending;
 
     // In ticks of Stopwatch.
@@ -79,7 +80,7 @@ internal sealed unsafe partial class Worker : IDisposable
             throw;
         }
 
-        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {server.Options.Name} {id}" };
+        _thread = new EngineThread($"c10k {server.Options.Name} {id}", Run, e => server.OnFault($"worker {id}", e));
     }
 
     /// <summary>The last one that was given away, in the process.</summary>
@@ -143,7 +144,13 @@ internal sealed unsafe partial class Worker : IDisposable
     /// <summary>Connections that it has or will have in a moment. From any thread.</summary>
     internal int Load => _table.Count + _mailbox.Count;
 
-    internal void Start() => _thread.Start();
+    /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it gives back what the worker holds and ends.</summary>
+    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    internal void Start(StartGate gate)
+    {
+        _startGate = gate;
+        _thread.Start();
+    }
 
     /// <summary>From any thread. False when the worker is over; what the command owns is the caller's then.</summary>
     internal bool Post(in Command command, bool wake = true) => _mailbox.Post(command, wake);
@@ -152,7 +159,10 @@ internal sealed unsafe partial class Worker : IDisposable
     internal void Wake() => _mailbox.Wake();
 
     /// <summary>From any thread but an engine thread. False when the thread did not end in time: a handler blocks it.</summary>
-    internal bool Join(TimeSpan timeout) => (_thread.ThreadState & System.Threading.ThreadState.Unstarted) != 0 || _thread.Join(timeout);
+    internal bool Join(TimeSpan timeout) => _thread.Join(timeout);
+
+    /// <summary>Whether its thread runs. From any thread.</summary>
+    internal bool IsAlive => _thread.IsAlive;
 
     /// <summary>A look from any thread.</summary>
     internal WorkerInfo ToInfo()
@@ -167,7 +177,7 @@ internal sealed unsafe partial class Worker : IDisposable
             ConnectionCount,
             Volatile.Read(ref Counters.Wakeups),
             Volatile.Read(ref Counters.Events),
-            over ? TimeSpan.Zero : EngineThread.CpuTime(Volatile.Read(ref _threadId)),
+            over ? TimeSpan.Zero : KernelThread.CpuTime(Volatile.Read(ref _threadId)),
             _mailbox.Count,
             Volatile.Read(ref Counters.Stalls));
     }
@@ -210,8 +220,14 @@ internal sealed unsafe partial class Worker : IDisposable
 
     private void Run()
     {
+        if (!_startGate!.Wait())
+        {
+            Dispose();
+            return;
+        }
+
         _managedThreadId = Environment.CurrentManagedThreadId;
-        Volatile.Write(ref _threadId, EngineThread.KernelId());
+        Volatile.Write(ref _threadId, KernelThread.KernelId());
         try
         {
             while (!_stopping)
@@ -224,8 +240,10 @@ internal sealed unsafe partial class Worker : IDisposable
             // An engine thread never ends the user's process (pitfall 44).
             _server.OnFault($"worker {Id}", e);
         }
-
-        CloseDown();
+        finally
+        {
+            CloseDown();
+        }
     }
 
     // A method of its own: tiered compilation replaces a method at its next call, and the loop is called once.
@@ -240,8 +258,9 @@ internal sealed unsafe partial class Worker : IDisposable
         Gate?.Publish(Now);
         SyncInterest();
         Reap();
-        if (_retiring)
+        if (_retiring && !_mailboxPending)
         {
+            // Not before the mailbox is empty: walks and questions find the connections still here.
             HandOver();
         }
     }
@@ -320,36 +339,5 @@ internal sealed unsafe partial class Worker : IDisposable
         }
 
         _reap.Clear();
-    }
-
-    /// <summary>The loop is over, in order or by a fault: nothing that it owned stays behind.</summary>
-    private void CloseDown()
-    {
-        try
-        {
-            _mailbox.Close();
-            while (_mailbox.TryTake(out Command command))
-            {
-                ObeyLate(command);
-            }
-
-            Stop(reset: false);
-            while (_table.Count > 0)
-            {
-                RunCallbacks();
-                Gate?.Publish(Now);
-                Reap();
-            }
-
-            Gate?.Close();
-        }
-        catch (Exception e)
-        {
-            _server.OnFault($"worker {Id}", e);
-        }
-        finally
-        {
-            Dispose();
-        }
     }
 }

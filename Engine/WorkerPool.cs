@@ -26,14 +26,53 @@ internal sealed class WorkerPool
     /// <summary>Those that connections are dealt to. A worker's id is its place.</summary>
     internal IReadOnlyList<Worker> Current => _workers;
 
+    /// <summary>
+    /// Those, and behind them those that are leaving: a handler holds them up, and they still have connections. From any thread. A worker that
+    /// leaves may have the id of one that came after it.
+    /// </summary>
+    internal IReadOnlyList<Worker> All
+    {
+        get
+        {
+            // In this order: one that is sent away in between is seen twice rather than not at all.
+            Worker[] workers = _workers;
+            return [.. workers, .. _leaving.Except(workers).Where(static worker => worker.IsAlive)];
+        }
+    }
+
     internal int Count => _workers.Length;
 
     /// <summary>From any thread: no worker has anything left to accept, also none that is leaving.</summary>
     internal bool AreDrained => _workers.Concat(_leaving).All(static worker => worker.Acceptor.IsDrained);
 
-    /// <summary>Makes workers up to a number, and starts them if the server runs. All or nothing.</summary>
+    /// <summary>For a start: makes the workers, which are still to be started. All or nothing.</summary>
     /// <exception cref="EngineException">Descriptors are used up.</exception>
-    internal void Grow(int count, bool start)
+    internal void Make(int count) => Publish(MakeUpTo(count));
+
+    /// <summary>For a server that runs: makes and starts workers up to a number. All or nothing.</summary>
+    /// <exception cref="EngineException">Descriptors are used up.</exception>
+    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    internal void Grow(int count)
+    {
+        var gate = new StartGate();
+        Worker[] workers = MakeUpTo(count);
+        Worker[] made = workers[_workers.Length..];
+        try
+        {
+            Array.ForEach(made, worker => worker.Start(gate));
+        }
+        catch
+        {
+            gate.CallOff();
+            End(made);
+            throw;
+        }
+
+        Publish(workers);
+        gate.Open();
+    }
+
+    private Worker[] MakeUpTo(int count)
     {
         List<Worker> workers = [.. _workers];
         int before = workers.Count;
@@ -51,20 +90,34 @@ internal sealed class WorkerPool
             throw;
         }
 
-        FoldEnded();
-        _tally = _tally with { Running = [.. _tally.Running, .. workers.Skip(before).Select(static worker => worker.Counters)] };
-        if (start)
-        {
-            workers.Skip(before).ToList().ForEach(static worker => worker.Start());
-        }
+        return [.. workers];
+    }
 
-        _workers = [.. workers];
+    // Before a thread of theirs has its first turn: what they count is counted.
+    private void Publish(Worker[] workers)
+    {
+        FoldEnded();
+        _tally = _tally with { Running = [.. _tally.Running, .. workers.Skip(_workers.Length).Select(static worker => worker.Counters)] };
+        _workers = workers;
+    }
+
+    // They were made, some of them were started, and none has had a turn.
+    private static void End(Worker[] workers)
+    {
+        foreach (Worker worker in workers)
+        {
+            worker.Join(Timeout.InfiniteTimeSpan);
+            worker.Dispose();
+        }
     }
 
     /// <summary>Sends workers away down to a number; their connections go to the others. True when all had ended in time.</summary>
     internal bool Shrink(int count, TimeSpan timeout)
     {
         Worker[] leaving = _workers[count..];
+
+        // In this order: a fault that comes in between tells all of them.
+        _leaving = [.. _leaving, .. leaving];
         _workers = _workers[..count];
         foreach (Worker worker in leaving)
         {
@@ -72,7 +125,6 @@ internal sealed class WorkerPool
         }
 
         long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
-        _leaving = [.. _leaving, .. leaving];
         foreach (Worker worker in _leaving)
         {
             worker.Join(Remaining(deadline));
@@ -82,13 +134,16 @@ internal sealed class WorkerPool
         return _leaving.Length == 0;
     }
 
-    internal void Start() => Array.ForEach(_workers, static worker => worker.Start());
+    /// <summary>Starts the threads, which wait at the gate.</summary>
+    /// <exception cref="ServerStartException">The process may have no further thread. The start is to be called off.</exception>
+    internal void Start(StartGate gate) => Array.ForEach(_workers, worker => worker.Start(gate));
 
-    /// <summary>Before they were started: gives back what they hold.</summary>
-    internal void Dispose()
+    /// <summary>After the gate was called off: the threads that were started end, and nothing is left of the workers.</summary>
+    internal void CallOff()
     {
-        Array.ForEach(_workers, static worker => worker.Dispose());
+        End(_workers);
         _workers = [];
+        _tally = new Tally(new Counters(), []);
     }
 
     /// <summary>Tells all to do something; nothing is waited for.</summary>
@@ -102,6 +157,17 @@ internal sealed class WorkerPool
 
     /// <summary>After they were told to stop. Returns those that have not ended in time.</summary>
     internal IReadOnlyList<Worker> Join(long deadline) => [.. _workers.Concat(_leaving).Where(worker => !worker.Join(Remaining(deadline)))];
+
+    /// <summary>For a caller that is about to wait for an answer of the workers.</summary>
+    /// <exception cref="InvalidOperationException">The calling thread is one of theirs, which would wait for itself.</exception>
+    internal void RefuseOwnThread()
+    {
+        if (IsCurrentThread())
+        {
+            throw new InvalidOperationException(
+                "A worker's thread cannot ask the workers of its own server, because it would wait for itself. Ask from another thread.");
+        }
+    }
 
     /// <summary>Whether the calling thread is one of theirs.</summary>
     internal bool IsCurrentThread() => _workers.Concat(_leaving).Any(static worker => worker.IsCurrent);
@@ -180,20 +246,23 @@ internal sealed class WorkerPool
     /// Has a connection's worker do something with it. Null: there is no such connection any more.
     /// </summary>
     /// <exception cref="TimeoutException">Its worker did not answer.</exception>
+    /// <exception cref="InvalidOperationException">The calling thread is a worker's, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     internal ConnectionInfo? Ask(
         ConnectionRef target, ConnectionAction action, Worker? moveTo, Parcel? parcel, TimeSpan timeout, CancellationToken cancel)
     {
+        RefuseOwnThread();
         long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
         while (true)
         {
             long moves = Moves;
-            Worker[] workers = _workers;
-            ConnectionInfo? row = (uint)target.Worker < (uint)workers.Length ? Send(workers[target.Worker])?.Wait(Remaining(deadline), cancel) : null;
+            IReadOnlyList<Worker> workers = All;
+            Worker? likely = (uint)target.Worker < (uint)workers.Count ? workers[target.Worker] : null;
+            ConnectionInfo? row = likely is null ? null : Send(likely)?.Wait(Remaining(deadline), cancel);
             if (row is null)
             {
                 // Nobody where it was last seen: all others are asked at once.
-                ConnectionRequest?[] requests = [.. workers.Where(worker => worker.Id != target.Worker).Select(Send)];
+                ConnectionRequest?[] requests = [.. workers.Where(worker => worker != likely).Select(Send)];
                 foreach (ConnectionRequest? request in requests)
                 {
                     row ??= request?.Wait(Remaining(deadline), cancel);

@@ -19,6 +19,7 @@ internal static class EngineErrors
             Engine.StartFailure.PortAccessDenied => ("PortAccessDenied", ErrorCategory.PermissionDenied),
             Engine.StartFailure.AddressNotAvailable => ("AddressNotAvailable", ErrorCategory.InvalidArgument),
             Engine.StartFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
+            Engine.StartFailure.ThreadLimit => ("ThreadLimit", ErrorCategory.LimitsExceeded),
             Engine.StartFailure.LogPathNotWritable => ("LogPathNotWritable", ClassifyLog(e.Errno)),
             _ => ("StartFailed", ErrorCategory.OpenError),
         };

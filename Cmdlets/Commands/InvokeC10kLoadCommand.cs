@@ -167,9 +167,12 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         }
         catch (Engine.Load.LoadException e)
         {
-            (string id, ErrorCategory category) = e.Failure == Engine.Load.LoadFailure.DescriptorLimit
-                ? ("DescriptorLimit", ErrorCategory.LimitsExceeded)
-                : ("ConnectFailed", ErrorCategory.ConnectionError);
+            (string id, ErrorCategory category) = e.Failure switch
+            {
+                Engine.Load.LoadFailure.DescriptorLimit => ("DescriptorLimit", ErrorCategory.LimitsExceeded),
+                Engine.Load.LoadFailure.ThreadLimit => ("ThreadLimit", ErrorCategory.LimitsExceeded),
+                _ => ("ConnectFailed", ErrorCategory.ConnectionError),
+            };
             Fail(new LoadException(e.Message, e.Errno), id, category, options.Target);
         }
         catch (ArgumentException e) when (e.ParamName is not null)

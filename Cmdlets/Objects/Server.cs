@@ -219,8 +219,17 @@ public sealed class Server : IDisposable
         lock (_operation)
         {
             // In this order, so that a name that is free has its port free too.
-            StopEngine(reset);
-            ServerRegistry.Remove(this);
+            try
+            {
+                StopEngine(reset);
+            }
+            finally
+            {
+                if (_engine.HasEnded)
+                {
+                    ServerRegistry.Remove(this);
+                }
+            }
         }
     }
 
@@ -344,11 +353,7 @@ public sealed class Server : IDisposable
         _engine.TryAct(target, action, timeout, cancel, out after, moveTo);
 
     internal Engine.SendOutcome TrySend(
-        Engine.ConnectionRef target,
-        ImmutableArray<byte> data,
-        TimeSpan timeout,
-        CancellationToken cancel,
-        out Engine.ConnectionInfo? after) =>
+        Engine.ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out Engine.ConnectionInfo? after) =>
         _engine.TrySend(target, data, timeout, cancel, out after);
 
     internal Engine.ConnectionWalk Broadcast(Engine.ConnectionFilter filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);

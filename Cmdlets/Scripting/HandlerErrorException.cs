@@ -15,12 +15,12 @@ internal sealed class HandlerErrorException : Exception
     internal static HandlerErrorException From(Exception exception) =>
         exception is IContainsErrorRecord { ErrorRecord: { } record }
             ? From(record)
-            : new HandlerErrorException($"{exception.GetType().Name}: {exception.Message}", exception.StackTrace);
+            : new HandlerErrorException($"{exception.GetType().Name}: {Engine.ExceptionText.Message(exception)}", exception.StackTrace);
 
     internal static HandlerErrorException From(ErrorRecord record)
     {
         // A method's exception comes wrapped in "Exception calling ...", which names the method: kept.
-        string message = record.ErrorDetails?.Message is { Length: > 0 } details ? details : record.Exception?.Message ?? record.ToString();
+        string message = record.ErrorDetails?.Message is { Length: > 0 } details ? details : record.Exception is { } cause ? Engine.ExceptionText.Message(cause) : record.ToString();
         return new HandlerErrorException(message, record.InvocationInfo?.PositionMessage);
     }
 }

@@ -37,7 +37,7 @@ internal sealed class HandlerPool
     private readonly object _gate = new();
     private readonly List<HandlerThread> _threads = [];
     private readonly List<HandlerThread> _abandoned = [];
-    private Thread? _watch;
+    private Engine.EngineThread? _watch;
     private int _number;
     private bool _stopping;
 
@@ -55,6 +55,7 @@ internal sealed class HandlerPool
 
     /// <summary>Makes the runspaces, side by side; they wait for messages when it returns.</summary>
     /// <exception cref="HandlerScriptException">One could not be made, as a module cannot be imported. Nothing is left.</exception>
+    /// <exception cref="Engine.ServerStartException">The process may have no further thread. Nothing is left.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left.</exception>
     internal void Start(CancellationToken cancel)
     {
@@ -69,6 +70,9 @@ internal sealed class HandlerPool
             }
 
             Task.WaitAll([.. _threads.Select(static thread => thread.Ready)], cancel);
+            Engine.EngineThread watch = new($"c10k {Server.Name} watch", Watch, OnThreadFailed);
+            watch.Start();
+            _watch = watch;
         }
         catch (AggregateException e)
         {
@@ -80,9 +84,6 @@ internal sealed class HandlerPool
             Stop();
             throw;
         }
-
-        _watch = new Thread(Watch) { IsBackground = true, Name = $"c10k {Server.Name} watch" };
-        _watch.Start();
     }
 
     /// <summary>
@@ -141,9 +142,9 @@ internal sealed class HandlerPool
             SpinWait.SpinUntil(() => !stuck.Any(static thread => thread.IsRunspaceOpen), StartPatience);
         }
 
-        if (_watch != Thread.CurrentThread)
+        if (_watch is { IsCurrent: false })
         {
-            _watch?.Join();
+            _watch.Join(Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -157,7 +158,7 @@ internal sealed class HandlerPool
 
     /// <summary>From a thread that ends though it should not. The watching thread replaces it.</summary>
     internal void OnThreadFailed(Exception exception) =>
-        Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {exception}");
+        Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {Engine.ExceptionText.Full(exception)}");
 
     /// <summary>From whoever closes a handler thread's runspace from outside.</summary>
     internal void OnRunspaceClosing() => Begin(() => Server.Stop(reset: false));
@@ -182,7 +183,25 @@ internal sealed class HandlerPool
         TimeSpan Left() => patience - Stopwatch.GetElapsedTime(begun) is { Ticks: > 0 } left ? left : TimeSpan.Zero;
     }
 
-    private void Begin(ThreadStart stop) => new Thread(stop) { IsBackground = true, Name = $"c10k {Server.Name} stop" }.Start();
+    /// <summary>
+    /// Begins a stop, which may be held up for long, on a thread of its own. Where the process may have no further thread, the stop waits for
+    /// one of the thread pool's, so that a stop of the server never fails for want of threads.
+    /// </summary>
+    private void Begin(Action stop)
+    {
+        Engine.EngineThread thread = new($"c10k {Server.Name} stop", stop, OnStopFailed);
+        try
+        {
+            thread.Start();
+        }
+        catch (Engine.ServerStartException)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(_ => thread.RunHere(), null);
+        }
+    }
+
+    private void OnStopFailed(Exception exception) =>
+        Server.Report(Engine.EventLevel.Error, $"Stopping a handler has failed: {Engine.ExceptionText.Full(exception)}");
 
     private void Add()
     {
@@ -215,7 +234,7 @@ internal sealed class HandlerPool
             catch (Exception e)
             {
                 // No thread can be had, for instance. Whatever it is, it must not end the process, and may be over at the next look.
-                Server.Report(Engine.EventLevel.Error, $"Watching over the handlers has failed: {e}");
+                Server.Report(Engine.EventLevel.Error, $"Watching over the handlers has failed: {Engine.ExceptionText.Full(e)}");
             }
         }
     }

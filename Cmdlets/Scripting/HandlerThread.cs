@@ -31,7 +31,7 @@ internal sealed class HandlerThread
     private readonly int _number;
     private readonly HandlerOutput _output;
     private readonly HandlerOutput _sendOutput;
-    private readonly Thread _thread;
+    private readonly Engine.EngineThread _thread;
 
     // Guards the pipeline, and the end of an interruption: the thread's return, or that it is given up.
     private readonly object _settling = new();
@@ -61,7 +61,7 @@ internal sealed class HandlerThread
         _number = number;
         _output = new HandlerOutput(code.Framing, code.Encoding);
         _sendOutput = new HandlerOutput(code.Framing, code.Encoding);
-        _thread = new Thread(Run) { IsBackground = true, Name = $"c10k {pool.Server.Name} h{number}" };
+        _thread = new Engine.EngineThread($"c10k {pool.Server.Name} h{number}", Run, pool.OnThreadFailed);
     }
 
     /// <summary>The calling thread's, if it is one.</summary>
@@ -75,6 +75,7 @@ internal sealed class HandlerThread
 
     internal bool IsAlive => _thread.IsAlive;
 
+    /// <exception cref="Engine.ServerStartException">The process may have no further thread.</exception>
     internal void Start() => _thread.Start();
 
     /// <summary>From the watching thread: the number of the message that it is at, or 0 while there is none.</summary>
@@ -185,7 +186,7 @@ internal sealed class HandlerThread
     internal bool HasComeBack => !IsInterrupted || !_thread.IsAlive;
 
     /// <summary>From any thread but this one.</summary>
-    internal bool Join(TimeSpan timeout) => _thread == Thread.CurrentThread || _thread.Join(timeout);
+    internal bool Join(TimeSpan timeout) => _thread.IsCurrent || _thread.Join(timeout);
 
     /// <summary>The handler has closed its connection: what it puts out with this message is sent before.</summary>
     internal void CloseAfterMessage() => _closeAfter = true;

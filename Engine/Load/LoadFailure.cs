@@ -8,4 +8,7 @@ public enum LoadFailure
 
     /// <summary>The process has too few descriptors for so many connections.</summary>
     DescriptorLimit,
+
+    /// <summary>The process may start no further thread.</summary>
+    ThreadLimit,
 }

@@ -9,7 +9,7 @@ namespace C10kServer.Engine.Load;
 public sealed class LoadGenerator : IDisposable
 {
     private readonly LoadLoop _loop;
-    private readonly Thread _thread;
+    private readonly EngineThread _thread;
     private readonly ManualResetEventSlim _done = new();
     private LoadReport? _report;
     private ExceptionDispatchInfo? _failure;
@@ -34,7 +34,7 @@ public sealed class LoadGenerator : IDisposable
             throw new LoadException(LoadFailure.DescriptorLimit, ServerStartException.OutOfDescriptors(e.Errno).Message, e.Errno);
         }
 
-        _thread = new Thread(Run) { IsBackground = true, Name = "c10k load" };
+        _thread = new EngineThread("c10k load", Run, Fail);
     }
 
     /// <summary>A look at it.</summary>
@@ -52,7 +52,18 @@ public sealed class LoadGenerator : IDisposable
     }
 
     /// <summary>Begins.</summary>
-    public void Start() => _thread.Start();
+    /// <exception cref="LoadException">The process may have no further thread.</exception>
+    public void Start()
+    {
+        try
+        {
+            _thread.Start();
+        }
+        catch (ServerStartException e)
+        {
+            throw new LoadException(LoadFailure.ThreadLimit, e.Message, e.Errno);
+        }
+    }
 
     /// <summary>Waits for the end. False when the time is over before.</summary>
     public bool Wait(TimeSpan timeout) => _done.Wait(timeout);
@@ -66,7 +77,7 @@ public sealed class LoadGenerator : IDisposable
         if (_thread.IsAlive)
         {
             _loop.Stop();
-            _thread.Join();
+            _thread.Join(Timeout.InfiniteTimeSpan);
         }
 
         _loop.Dispose();
@@ -75,16 +86,14 @@ public sealed class LoadGenerator : IDisposable
 
     private void Run()
     {
-        try
-        {
-            _report = _loop.Run();
-        }
-        catch (Exception e)
-        {
-            // An engine thread never ends the user's process (pitfall 44): who asks for the report gets it.
-            _failure = ExceptionDispatchInfo.Capture(e);
-        }
+        _report = _loop.Run();
+        _done.Set();
+    }
 
+    // Told to the reader of the report.
+    private void Fail(Exception exception)
+    {
+        _failure = ExceptionDispatchInfo.Capture(exception);
         _done.Set();
     }
 }

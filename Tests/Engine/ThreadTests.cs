@@ -65,8 +65,8 @@ public class ThreadTests
     public void All_its_threads_are_background_threads()
     {
         using var fixture = new ServerFixture(new EchoHandler());
-        Assert.True(AcceptorThread(ListenerOf(fixture.Server)).IsBackground);
-        Assert.All(fixture.Server.Workers.Current, static worker => Assert.True(WorkerThread(worker).IsBackground));
+        Assert.True(ThreadOf(AcceptorThread(ListenerOf(fixture.Server)))!.IsBackground);
+        Assert.All(fixture.Server.Workers.Current, static worker => Assert.True(ThreadOf(WorkerThread(worker))!.IsBackground));
     }
 
     [Theory]
@@ -95,10 +95,13 @@ public class ThreadTests
     private static extern ref Listener? ListenerField(Server server);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_thread")]
-    private static extern ref Thread AcceptorThread(Listener listener);
+    private static extern ref EngineThread AcceptorThread(Listener listener);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_thread")]
-    private static extern ref Thread WorkerThread(Worker worker);
+    private static extern ref EngineThread WorkerThread(Worker worker);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_thread")]
+    private static extern ref Thread? ThreadOf(EngineThread thread);
 
     private static Listener ListenerOf(Server server) => ListenerField(server)!;
 }

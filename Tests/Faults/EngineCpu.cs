@@ -1,3 +1,5 @@
+using C10kServer.Engine.Native;
+
 namespace C10kServer.Faults.Tests;
 
 /// <summary>CPU time of one of the engine's threads, found by its name.</summary>
@@ -15,5 +17,5 @@ internal sealed class EngineCpu
         return new EngineCpu(int.Parse(Path.GetFileName(Assert.Single(found)), System.Globalization.CultureInfo.InvariantCulture));
     }
 
-    internal TimeSpan Time() => EngineThread.CpuTime(_threadId);
+    internal TimeSpan Time() => KernelThread.CpuTime(_threadId);
 }

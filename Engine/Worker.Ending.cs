@@ -1,0 +1,77 @@
+using C10kServer.Engine.Native;
+
+namespace C10kServer.Engine;
+
+// How a worker ends. On the loop's thread.
+internal sealed unsafe partial class Worker
+{
+    // Callbacks that make further callbacks due run for so long after the end, and for so many passes on a machine that stands still.
+    private const int LastCallbacksMilliseconds = 1000;
+    private const int LastCallbackPasses = 100;
+
+    /// <summary>
+    /// The loop is over, in order or by a fault, and nothing that it owned stays behind: each connection gets its last callbacks, as far as
+    /// they come to an end, and every descriptor is closed.
+    /// </summary>
+    private void CloseDown()
+    {
+        try
+        {
+            _mailbox.Close();
+            while (_mailbox.TryTake(out Command command))
+            {
+                ObeyLate(command);
+            }
+
+            Stop(reset: false);
+            RunLastCallbacks();
+            Gate?.Close();
+        }
+        catch (Exception e)
+        {
+            _server.OnFault($"worker {Id}", e);
+        }
+        finally
+        {
+            int left = CloseByForce();
+            Dispose();
+            if (left > 0)
+            {
+                _server.OnClosedByForce(Id, left);
+            }
+        }
+    }
+
+    /// <summary>Bounded: a connection whose callbacks have no end, or which no list of this worker holds any more, must not keep the thread.</summary>
+    private void RunLastCallbacks()
+    {
+        long deadline = Clock.Now + LastCallbacksMilliseconds;
+        for (int pass = 0; _ready.Count + _readyNow.Count + _reap.Count > 0 && (pass < LastCallbackPasses || Clock.Now < deadline); pass++)
+        {
+            RunCallbacks();
+            Gate?.Publish(Now);
+            Reap();
+        }
+    }
+
+    /// <summary>Closes the descriptors of the connections that are left, without their callbacks, and returns how many there were.</summary>
+    private int CloseByForce()
+    {
+        int left = 0;
+        for (int slot = 0; slot < _table.Capacity; slot++)
+        {
+            if (_table.At(slot) is { } connection)
+            {
+                Sockets.ResetOnClose(connection.Fd);
+                _ = Libc.Close(connection.Fd);
+                _table.Remove(connection);
+                Counters.Closed++;
+                connection.LeaveServer(_server.Admission);
+                left++;
+            }
+        }
+
+        _reap.Clear();
+        return left;
+    }
+}
