@@ -82,9 +82,9 @@ public sealed partial class Server
         _endDrainAt = now + EndDrainInterval;
         try
         {
-            new Thread(StopDrained) { IsBackground = true, Name = $"c10k {Options.Name} end" }.Start();
+            new EngineThread($"c10k {Options.Name} end", StopDrained, e => OnFault("the end of a drain", e)).Start();
         }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        catch (Exception e) when (e is ServerStartException or OutOfMemoryException)
         {
             // There are no threads, or no memory, just now. The next look tries again.
             Log.DrainNotEnded(Options.Name, e);
