@@ -19,6 +19,10 @@ internal static class Messages
         $"{action}: a worker of {server.Name} did not answer in time, so for connection {connection} it is still to come. A handler that blocks " +
         $"is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'. Stop-C10kServer '{server.Name}' -Force ends them all.";
 
+    internal static string LookUnanswered(long connection) =>
+        $"A worker did not answer in time, so connection {connection} may be there or not. A handler that blocks is the likely cause: see Stalls of " +
+        "Get-C10kWorker.";
+
     internal static string SendUnanswered(Server server, int worker) =>
         $"Worker {worker} of {server.Name} did not answer within {Server.AnswerTimeout.TotalSeconds:0} s, so not all of its connections " +
         $"were sent the data. A handler that blocks is the likely cause: see Stalls of Get-C10kWorker '{server.Name}'.";

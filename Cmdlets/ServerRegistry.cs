@@ -88,6 +88,15 @@ internal static class ServerRegistry
         return true;
     }
 
+    /// <summary>Whether a server of that name runs or is being started, in any case of its letters.</summary>
+    internal static bool IsTaken(string name)
+    {
+        lock (Gate)
+        {
+            return Names.Contains(name);
+        }
+    }
+
     internal static bool Contains(Server server) => Find(server.Id) == server;
 
     internal static void Remove(Server server)

@@ -121,18 +121,37 @@ Describe 'Send-C10kData' {
         $clients[1].Available + $clients[2].Available + $stranger.Available | Should -Be 0
     }
 
-    It 'takes connections as objects, by Id and by the property Id, and gives them back as they are then' {
+    It 'takes connections as objects and by Id, and gives them back as they are then' {
         $before = $rows[1].BytesSent
         $after = $rows[1] | Send-C10kData -Data 'one' -PassThru
         $after | Should -BeOfType ([C10kServer.Connection])
         $after.BytesSent | Should -Be ($before + 3)
         Send-C10kData $rows[1].Id 'two'
         Send-C10kData -Id $rows[1].Id, $rows[2].Id -Data 'three'
-        [pscustomobject]@{ Id = $rows[1].Id } | Send-C10kData -Data 'four'
+        Send-C10kData -InputObject $rows[1] -Data 'four'
         $rows[1], $rows[2] | Send-C10kData -Data 'five'
         [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[1] 19)) | Should -Be 'onetwothreefourfive'
         [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[2] 9)) | Should -Be 'threefive'
         $clients[0].Available | Should -Be 0
+    }
+
+    It 'takes the data as the first argument behind a pipeline, and as the second one behind an Id' {
+        $rows[1] | Send-C10kData 'text'
+        $rows[1] | Send-C10kData '5'
+        $rows[1] | Send-C10kData ([byte[]](0x61, 0x62))
+        $rows[1] | Send-C10kData (0x63, 0x64)
+        Send-C10kData -InputObject $rows[1] 'e'
+        Send-C10kData -Id $rows[1].Id 'f'
+        Send-C10kData $rows[1].Id 'g'
+        Send-C10kData ([int]$rows[1].Id) 'h'
+        & ([scriptblock]::Create("Send-C10kData $($rows[1].Id) 'i'"))
+        Send-C10kData $rows[1, 2].Id 'j'
+        Send-C10kData -Server Send 'k'
+        [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[1] 16)) | Should -Be 'text5abcdefghijk'
+        [System.Text.Encoding]::UTF8.GetString((Read-ByteArray $clients[2] 2)) | Should -Be 'jk'
+        (Read-ByteArray $clients[0] 1)[0] | Should -Be 0x6b
+        { Send-C10kData $rows[1] 'x' } | Should -Throw
+        foreach ($client in $clients) { $client.Available | Should -Be 0 }
     }
 
     It 'has its methods on the object' {
@@ -163,9 +182,9 @@ Describe 'Send-C10kData' {
     }
 
     It 'refuses <What>' -ForEach @(
-        @{ What = 'a number'; Data = 65; Id = 'ParameterArgumentTransformationError,*' }
-        @{ What = 'numbers that are no bytes'; Data = @(1, 256); Id = 'ParameterArgumentTransformationError,*' }
-        @{ What = 'several strings'; Data = @('1', '2'); Id = 'ParameterArgumentTransformationError,*' }
+        @{ What = 'a number'; Data = 65; Id = 'CannotConvertArgumentNoMessage,*' }
+        @{ What = 'numbers that are no bytes'; Data = @(1, 256); Id = 'InvalidArgument,*' }
+        @{ What = 'several strings'; Data = @('1', '2'); Id = 'InvalidArgument,*' }
         @{ What = 'nothing'; Data = ''; Id = 'ParameterArgumentValidationError,*' }
         @{ What = 'no bytes'; Data = [byte[]]@(); Id = 'ParameterArgumentValidationError,*' }
     ) {
@@ -247,7 +266,7 @@ Describe 'Send-C10kData to many' {
         "$failed" | Should -Match 'does not read.*-MaxSendQueue'
         $row = Get-C10kConnection Some -Id $failed[0].TargetObject
         $row.State | Should -Be Open
-        Send-C10kData $row $data -PassThru -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty
+        $row | Send-C10kData $data -PassThru -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty
         "$($failed.FullyQualifiedErrorId)" | Should -Be 'SendQueueFull,C10kServer.Commands.SendC10kDataCommand'
         { $row.Send($data) } | Should -Throw '*does not read*-MaxSendQueue*'
         $some.ConnectionCount | Should -Be 2
@@ -255,7 +274,7 @@ Describe 'Send-C10kData to many' {
 
         # All that was taken arrives, and then there is room again.
         foreach ($i in 1..($time - 1)) { Test-ByteArray (Read-ByteArray $pair[0] $data.Length) $data | Should -BeTrue }
-        Send-C10kData $row 'and on'
+        $row | Send-C10kData 'and on'
         [System.Text.Encoding]::ASCII.GetString((Read-ByteArray $pair[0] 6)) | Should -Be 'and on'
         foreach ($client in $pair) { $client.Dispose() }
         $some | Stop-C10kServer

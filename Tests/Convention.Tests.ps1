@@ -22,7 +22,7 @@ BeforeDiscovery {
         }
     }
 
-    $looking = $all.Where({ $_.Has.ContainsKey('Server') -or $_.Name -eq 'Get-C10kServer' })
+    $looking = $all.Where({ ($_.Has.ContainsKey('Server') -and -not $_.Has.ContainsKey('InputObject')) -or $_.Name -eq 'Get-C10kServer' })
     $waiting = $all.Where({ $_.Has.ContainsKey('Timeout') -or $_.Has.ContainsKey('Wait') -or $_.Has.ContainsKey('Continuous') })
     $completed = foreach ($each in $all) {
         foreach ($parameter in $each.Has.Values) {
@@ -71,7 +71,7 @@ BeforeAll {
                 { $_ -eq [int] } { 3; break }
                 { $_ -eq [C10kServer.Duration] } { '7s'; break }
                 { $_.IsEnum } { [enum]::GetNames($type)[0]; break }
-                { $_ -eq [object] } { 'data'; break }
+                { $_ -eq [object] -or $_ -eq [System.Collections.IEnumerable] } { 'data'; break }
                 default { throw "This test does not know what to give for -$name of $Command." }
             }
         }
@@ -83,9 +83,13 @@ BeforeAll {
         $arguments
     }
 
+    # Server or Connection, by the type that the cmdlet's -InputObject is turned into.
+    function Get-TargetKind([System.Management.Automation.CmdletInfo] $Command) {
+        $Command.Parameters['InputObject'].ParameterType.GetElementType().Name -replace 'Target$'
+    }
+
     function Get-Target([System.Management.Automation.CmdletInfo] $Command, [hashtable] $Stage) {
-        $type = $Command.Parameters['InputObject'].ParameterType.GetElementType().Name
-        $Stage[$type]
+        $Stage[(Get-TargetKind $Command)]
     }
 
     # Resuming shows only on what is suspended.
@@ -161,6 +165,72 @@ Describe '<Name> -WhatIf' -ForEach $changing {
         Get-Picture | Should -Be $before
         $null = & $Name @given
         Wait-Until { (Get-Picture) -ne $before } -Seconds 10
+    }
+}
+
+Describe '<Name> -WhatIf, of what is not there or cannot be done' -ForEach $changing.Where({ $_.Has.ContainsKey('InputObject') }) {
+    BeforeAll {
+        $stage = Open-Stage
+
+        $more = Get-Argument $Command $stage
+    }
+
+    AfterAll {
+        $stage.Client.Dispose()
+        Close-Stage
+    }
+
+    It 'says which Id there is not, as the act would, and names in full what there is' {
+        $good = (Get-Target $Command $stage).Id
+        # What -WhatIf shows goes to the host alone, whose transcript has it.
+        $path = "$TestDrive/transcript"
+        $null = Start-Transcript -LiteralPath $path
+        try {
+            & $Name -Id 999999, $good @more -WhatIf -ErrorAction SilentlyContinue -ErrorVariable failed
+        } finally {
+            $null = Stop-Transcript
+        }
+
+        $failed | Should -HaveCount 1
+        $failed[0].FullyQualifiedErrorId | Should -Match '^(Server|Connection)NotFound,'
+        $shown = [System.IO.File]::ReadAllText($path)
+        $shown | Should -Match 'What if: .*target "[^"]*127\.0\.0\.1:\d+'
+        $shown | Should -Match '\bstage\b'
+        [regex]::Matches($shown, 'What if:').Count | Should -Be 1
+    }
+
+    It 'looks for an object too, which may have ended since' {
+        if ((Get-TargetKind $Command) -ne 'Connection') { return }
+        $gone = Open-Stage gone
+        $gone.Client.Dispose()
+        Wait-Until { $gone.Server.ConnectionCount -eq 0 }
+        $gone.Connection | & $Name @more -WhatIf -ErrorAction SilentlyContinue -ErrorVariable failed
+        $failed | Should -HaveCount 1
+        $failed[0].FullyQualifiedErrorId | Should -Be "ConnectionNotFound,$($Command.ImplementingType.FullName)"
+        $gone.Server | Stop-C10kServer
+    }
+
+    It 'says what the act could not do' {
+        switch ($Name) {
+            'Move-C10kConnection' { $script = { Move-C10kConnection $stage.Connection.Id 99 -WhatIf }; $id = 'WorkerNotFound' }
+            'Set-C10kServer' { $script = { Set-C10kServer stage -WorkerCount 9999 -WhatIf }; $id = 'InvalidArgument' }
+            { $_ -in 'Suspend-C10kServer', 'Resume-C10kServer' } {
+                $ended = Start-C10kServer -Name ended
+                $ended | Stop-C10kServer
+                $script = { & $Name $ended -WhatIf }
+                $id = 'InvalidServerState'
+            }
+            'Restart-C10kServer' {
+                $old = Start-C10kServer -Name again
+                $old | Stop-C10kServer
+                $null = Start-C10kServer -Name again
+                $script = { Restart-C10kServer $old -WhatIf }
+                $id = 'NameInUse'
+            }
+            default { return }
+        }
+        & $script -ErrorVariable failed -ErrorAction SilentlyContinue 2>&1 | ForEach-Object FullyQualifiedErrorId |
+            Should -Be "$id,$($Command.ImplementingType.FullName)"
     }
 }
 
@@ -277,7 +347,7 @@ Describe '<Name>, piped into by each output' -ForEach $looking {
 Describe '<Name>, piped into by what it does not act on' -ForEach $acting {
     BeforeAll {
         $stage = Open-Stage
-        $type = $Has.InputObject.ParameterType.GetElementType().Name
+        $type = Get-TargetKind $Command
 
         # The numbers of servers, workers and connections meet: a wrong one would be hit, and seen.
         $null = Start-C10kServer -Name other -Workers 1
@@ -292,13 +362,14 @@ Describe '<Name>, piped into by what it does not act on' -ForEach $acting {
     It 'turns it away, says so, and touches nothing' {
         $before = Get-Picture
         foreach ($kind in $outputs.Keys) {
-            # A connection in a handler's hands is a connection, by its Id; Send-C10kData takes all, for the connections that they
-            # stand for.
-            if ($kind -eq $type -or ($kind -eq 'LiveConnection' -and $type -eq 'Connection') -or $Has.ContainsKey('Server')) { continue }
+            # A connection in a handler's hands is a connection, by its Id. Send-C10kData sends to all connections of a server or a worker.
+            if ($kind -eq $type -or ($kind -eq 'LiveConnection' -and $type -eq 'Connection')) { continue }
+            if ($Has.ContainsKey('Server') -and $kind -in 'Server', 'Worker') { continue }
             $given = Get-Argument $Command $stage
             $outputs[$kind] | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty -Because $kind
             $failed | Should -Not -BeNullOrEmpty -Because $kind
             "$($failed[0])" | Should -Match 'Put Get-C10k(Server|Connection) between' -Because $kind
+            $failed[0].FullyQualifiedErrorId | Should -Be "InvalidTarget,$($Command.ImplementingType.FullName)" -Because $kind
         }
 
         Get-Picture | Should -Be $before
@@ -312,9 +383,51 @@ Describe '<Name>, piped into by what it does not act on' -ForEach $acting {
             $copy | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty -Because $kind
             $failed | Should -Not -BeNullOrEmpty -Because $kind
             "$($failed[0])" | Should -Match "copy of a $kind" -Because $kind
+            $failed[0].FullyQualifiedErrorId | Should -Be "CopiedTarget,$($Command.ImplementingType.FullName)" -Because $kind
         }
 
         Get-Picture | Should -Be $before
+    }
+
+    It 'turns strangers away, whose Id or Name is somebody''s here, says so for each, and touches nothing' {
+        $job = [System.Management.Automation.PSObject]::new((Start-ThreadJob { 1 }))
+        $id = $stage[$type].Id
+        $given = Get-Argument $Command $stage
+        $strangers = @(
+            $job
+            Get-Process -Id $PID
+            $id
+            [int]$id
+            [pscustomobject]@{ Id = $id; Name = $stage.Server.Name; ServerName = $stage.Server.Name; Server = $stage.Server }
+            $stage[$type] | Select-Object Id, ServerName
+            $stage[$type] | ConvertTo-Json -Depth 1 -WarningAction Ignore | ConvertFrom-Json
+            $stage[$type] | ConvertTo-Csv -IncludeTypeInformation | ConvertFrom-Csv
+            @{ Id = $id; Name = $stage.Server.Name }
+        )
+        $before = Get-Picture
+        $strangers | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty
+        $failed | Should -HaveCount $strangers.Count
+        foreach ($each in $failed) {
+            $each.FullyQualifiedErrorId | Should -BeIn "InvalidTarget,$($Command.ImplementingType.FullName)", "CopiedTarget,$($Command.ImplementingType.FullName)"
+            $each.CategoryInfo.Category | Should -Be InvalidArgument
+            "$each" | Should -Match '^(An object|The number|This is a copy)' -Because $each
+            "$each" | Should -Match 'Give what Get-C10k|as -Id' -Because $each
+        }
+
+        Get-Picture | Should -Be $before
+        Remove-Job $job -Force
+    }
+
+    It 'goes on with the next after a wrong one, whether they are piped or given' {
+        $given = Get-Argument $Command $stage
+        if ($Has.ContainsKey('PassThru')) { $given.PassThru = $true }
+        Suspend-First $Command $stage
+        $written = @((Get-Process -Id $PID), $stage[$type] | & $Name @given -ErrorAction SilentlyContinue -ErrorVariable failed)
+        $failed | Should -HaveCount 1
+        $written.Count | Should -BeGreaterThan 0
+        & $Name -InputObject (Get-Process -Id $PID) @given -ErrorAction SilentlyContinue -ErrorVariable failed | Should -BeNullOrEmpty
+        $failed | Should -HaveCount 1
+        $failed[0].FullyQualifiedErrorId | Should -Be "InvalidTarget,$($Command.ImplementingType.FullName)"
     }
 }
 
@@ -343,7 +456,7 @@ Describe '<Name>, streaming' -ForEach $all {
         if ($collects.ContainsKey($Name)) { return }
         $given = Get-Argument $Command $stage
         if ($Has.ContainsKey('PassThru')) { $given.PassThru = $true }
-        $kind = if ($Has.ContainsKey('InputObject')) { $Has.InputObject.ParameterType.GetElementType().Name } else { 'Server' }
+        $kind = if ($Has.ContainsKey('InputObject')) { Get-TargetKind $Command } else { 'Server' }
         $order = [System.Collections.Generic.List[string]]::new()
         & { foreach ($each in $stage, $second) { $order.Add('in'); $each[$kind] } } | & $Name @given | ForEach-Object { $order.Add('out') }
         $order -join ' ' | Should -Match '^in (out )+in( out)+$'
@@ -400,7 +513,7 @@ Describe '<Name>, while it waits' -ForEach $waiting {
 Describe 'What asks a worker that does not answer' {
     BeforeDiscovery {
         # What acts on connections or gets them, and so asks their workers.
-        $isOnes = { $_.Has.ContainsKey('InputObject') -and $_.Has.InputObject.ParameterType -eq [C10kServer.Connection[]] }
+        $isOnes = { $_.Has.ContainsKey('InputObject') -and $_.Has.InputObject.ParameterType -eq [C10kServer.ConnectionTarget[]] }
         $asking = $all.Where($isOnes) + $all.Where({ $_.Name -eq 'Get-C10kConnection' })
     }
 
@@ -516,7 +629,7 @@ Describe 'Completion' {
         $line = "$Name -$Parameter "
         $offers = [System.Management.Automation.CommandCompletion]::CompleteInput($line, $line.Length, $null).CompletionMatches
         $expected = switch ($Parameter) {
-            { $_ -in 'Name', 'Server' } { "'a stage'", 'other'; break }
+            { $_ -in 'Name', 'Server', 'InputObject' } { "'a stage'", 'other'; break }
             'Worker' { '0', '1'; break }
             { $_ -eq 'Id' -and $Kind -eq 'Int64[]' } { "$($stage.Connection.Id)"; break }
             { $_ -eq 'Id' -and $Name -eq 'Get-C10kWorker' } { '0', '1'; break }

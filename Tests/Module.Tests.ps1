@@ -317,15 +317,25 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
         $command.Parameters.ContainsKey('PassThru') | Should -Be ($outputTypes -contains 'System.Void')
     }
 
-    It 'takes its targets from the pipeline' {
-        foreach ($set in $command.ParameterSets) {
+    It 'takes its targets from the pipeline as -InputObject, and nothing else, or as -Server where it only looks' {
+        $target = @('InputObject', 'Server').Where({ $command.Parameters.ContainsKey($_) })[0]
+        $taking = foreach ($set in $command.ParameterSets) {
             foreach ($parameter in $set.Parameters) {
-                if ($parameter.Name -in 'InputObject', 'Server') {
-                    $parameter.ValueFromPipeline | Should -BeTrue -Because $parameter.Name
-                }
-                if ($command.Parameters.ContainsKey('InputObject') -and $parameter.Name -in 'Id', 'Name') {
-                    $parameter.ValueFromPipelineByPropertyName | Should -BeTrue -Because $parameter.Name
-                }
+                # An Id or a name that is taken by that property's name would be a job's or a process's.
+                if ($target) { $parameter.ValueFromPipelineByPropertyName | Should -BeFalse -Because $parameter.Name }
+                if ($parameter.ValueFromPipeline) { $parameter.Name }
+            }
+        }
+        if ($target) { $taking | Sort-Object -Unique | Should -Be $target }
+    }
+
+    It 'has targets that can be made of any object, so that a wrong one is named in the error' {
+        if ($command.Parameters.ContainsKey('InputObject')) {
+            $type = $command.Parameters['InputObject'].ParameterType.GetElementType()
+            $type.Name | Should -BeIn 'ServerTarget', 'ConnectionTarget'
+            foreach ($object in 1, 'text', (Get-Process -Id $PID), @{ Id = 1 }, [pscustomobject]@{ Id = 1 }) {
+                $made = [System.Management.Automation.LanguagePrimitives]::ConvertTo($object, $type)
+                $made.Value | Should -Be $object
             }
         }
     }
@@ -341,8 +351,7 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
 
     It 'acts on what another cmdlet writes' {
         if ($command.Parameters.ContainsKey('InputObject')) {
-            $type = $command.Parameters['InputObject'].ParameterType
-            $wanted = if ($type.IsArray) { $type.GetElementType().FullName } else { $type.FullName }
+            $wanted = $command.Parameters['InputObject'].ParameterType.GetElementType().FullName -replace 'Target$'
             $sources = (Get-Command -Module C10kServer -CommandType Cmdlet).Where({ $_.OutputType.Name -contains $wanted })
             $sources.Count | Should -BeGreaterThan 0 -Because $wanted
         }

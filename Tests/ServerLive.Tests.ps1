@@ -933,15 +933,17 @@ Describe 'What acts on servers' {
         $failed | Should -BeNullOrEmpty
     }
 
-    It '<Command> takes names, patterns, Ids, objects, and all of these from the pipeline' -ForEach $acting.Where({ $_.Command -notmatch '^Stop' }) {
+    It '<Command> takes names, patterns, Ids and objects, and of these names and objects from the pipeline' -ForEach $acting.Where({ $_.Command -notmatch '^Stop' }) {
         $more = if ((Get-Command $Command).Parameters.ContainsKey('PassThru')) { @{ PassThru = $true } } else { @{} }
         @(& $Command 'LIVE*' @Given @more) | Should -HaveCount 2
         @(& $Command 'live one', 'live t?o' @Given @more) | Should -HaveCount 2
         @(& $Command -Id $one.Id, $two.Id @Given @more) | Should -HaveCount 2
         @(& $Command -InputObject $one, $two @Given @more) | Should -HaveCount 2
         @($one, $two | & $Command @Given @more) | Should -HaveCount 2
-        @([pscustomobject]@{ Id = $two.Id } | & $Command @Given @more) | Should -HaveCount 1
-        @([pscustomobject]@{ Name = 'live one' } | & $Command @Given @more) | Should -HaveCount 1
+        @('LIVE one', 'live t?o' | & $Command @Given @more) | Should -HaveCount 2
+        @(& $Command -InputObject 'live one', $two @Given @more) | Should -HaveCount 2
+        @(& $Command $one @Given @more) | Should -HaveCount 1
+        @(& $Command -Name 'live*' @Given @more) | Should -HaveCount 2
         $one, $two | Resume-C10kServer
     }
 

@@ -63,6 +63,15 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
     /// <returns>True when it was given.</returns>
     protected bool IsGiven(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
 
+    /// <summary>
+    /// Whether the cmdlet says what it would do and does nothing. It then checks first what the act itself would find: that the target is there and
+    /// that the values are valid.
+    /// </summary>
+    private protected bool IsWhatIf =>
+        MyInvocation.BoundParameters.TryGetValue("WhatIf", out object? given)
+            ? (SwitchParameter)given
+            : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
+
     /// <summary>The runspace in which the cmdlet runs.</summary>
     private protected static Guid CurrentRunspace => Runspace.DefaultRunspace?.InstanceId ?? Guid.Empty;
 
@@ -103,10 +112,22 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
     }
 
     /// <summary>The servers of one record, each once: by names, by Ids, or as they are.</summary>
-    private protected IEnumerable<Server> FindServers(string[]? names, int[]? ids, Server[]? servers) =>
+    private protected IEnumerable<Server> FindServers(string[]? names, int[]? ids, ServerTarget[]? targets) =>
         (names is not null ? names.SelectMany(FindServers)
             : ids is not null ? ids.SelectMany(id => FindServers(id))
-            : servers ?? []).Distinct();
+            : targets?.SelectMany(FindServers) ?? []).Distinct();
+
+    /// <summary>The servers that a target means. An object that is not a server is an error.</summary>
+    private protected Server[] FindServers(ServerTarget target)
+    {
+        if (target.Problem is not null)
+        {
+            WriteProblem(target.Problem, target.Value);
+            return [];
+        }
+
+        return target.Server is not null ? [target.Server] : FindServers(target.Name!);
+    }
 
     /// <summary>What the -Server arguments mean, each once; without any, all servers.</summary>
     private protected IEnumerable<Target> FindTargets(ServerSelector[]? selectors)
@@ -126,7 +147,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
             : FindServers(selector.Id);
     }
 
-    /// <summary>Does what only a server that runs can do. False: it does not, and the error is written.</summary>
+    /// <summary>Does what a server can do only in some of its states. False: the server was not changed, and the error is written.</summary>
     /// <param name="server">The server.</param>
     /// <param name="change">What to do.</param>
     /// <param name="done">What the server is then.</param>
@@ -139,14 +160,44 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         }
         catch (InvalidOperationException e)
         {
-            string advice = server.State == ServerState.Draining
-                ? "It ends when its connections have; Restart-C10kServer starts it again at once."
-                : "Restart-C10kServer takes the server object, and starts it again.";
-            WriteError(new ErrorRecord(
-                new InvalidOperationException($"{server.Name} is {server.State}, and cannot be {done}. {advice}", e),
-                "InvalidServerState", ErrorCategory.InvalidOperation, server));
+            WriteInvalidState(server, done, e);
             return false;
         }
+    }
+
+    /// <summary>With -WhatIf, whether a server is in a state in which it can be changed. False: the error is written.</summary>
+    /// <remarks>Without -WhatIf the change itself finds out, and waits for a restart that is under way.</remarks>
+    /// <param name="server">The server.</param>
+    /// <param name="done">What the server would be.</param>
+    /// <param name="states">The states in which it can be.</param>
+    private protected bool MayChange(Server server, string done, params ServerState[] states)
+    {
+        bool can = !IsWhatIf || states.Contains(server.State);
+        if (!can)
+        {
+            WriteInvalidState(server, done, null);
+        }
+
+        return can;
+    }
+
+    private void WriteInvalidState(Server server, string done, Exception? cause)
+    {
+        string advice = server.State == ServerState.Draining
+            ? "It ends when its connections have; Restart-C10kServer starts it again at once."
+            : "Restart-C10kServer takes the server object, and starts it again.";
+        WriteError(new ErrorRecord(
+            new InvalidOperationException($"{server.Name} is {server.State}, and cannot be {done}. {advice}", cause),
+            "InvalidServerState", ErrorCategory.InvalidOperation, server));
+    }
+
+    /// <summary>Writes that the cmdlet cannot act on an object that it was given.</summary>
+    private protected void WriteProblem(TargetProblem problem, object? target)
+    {
+        ArgumentException exception = new(problem.Message);
+        WriteError(problem.IsCopy
+            ? new ErrorRecord(exception, "CopiedTarget", ErrorCategory.InvalidArgument, target)
+            : new ErrorRecord(exception, "InvalidTarget", ErrorCategory.InvalidArgument, target));
     }
 
     private protected void WriteNotFound(string errorId, string message, object target) =>

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Close-C10kConnection: closes connections, or resets them.</summary>
-[Cmdlet(VerbsCommon.Close, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsCommon.Close, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ById, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class CloseC10kConnectionCommand : ConnectionTargetCmdlet
 {

@@ -14,8 +14,10 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
 
     private readonly HashSet<(int Server, int Worker)> _silent = [];
 
+    private delegate bool Ask(Server server, Engine.ConnectionRef target, TimeSpan timeout, out Engine.ConnectionInfo? found);
+
     /// <summary>The connections' Ids.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ById, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ById)]
     [ValidateNotNullOrEmpty]
     [ArgumentCompleter(typeof(ConnectionIdCompleter))]
     public long[]? Id { get; set; }
@@ -23,8 +25,7 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
     /// <summary>The connections themselves.</summary>
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Connection))]
-    public virtual Connection[]? InputObject { get; set; }
+    public virtual ConnectionTarget[]? InputObject { get; set; }
 
     /// <summary>Writes the connection as it is then.</summary>
     [Parameter]
@@ -36,23 +37,57 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
     /// <summary>Acts on each target.</summary>
     protected override void ProcessRecord()
     {
-        foreach (Connection connection in InputObject ?? [])
+        foreach (ConnectionTarget target in InputObject ?? [])
         {
-            if (ShouldProcess($"{connection} of {connection.ServerName}", Action))
-            {
-                Act([connection.Server], connection.ToReference());
-            }
+            ActOn(target);
         }
 
         foreach (long id in Id ?? [])
         {
-            if (ShouldProcess($"#{id}", Action))
-            {
-                // An Id is unique in the process: any server may have it.
-                Act(ServerRegistry.List(), new Engine.ConnectionRef(id));
-            }
+            ActOn(id);
         }
     }
+
+    /// <summary>Acts on an object, or writes why it cannot.</summary>
+    private protected virtual void ActOn(ConnectionTarget target)
+    {
+        if (target.Problem is not null)
+        {
+            WriteProblem(target.Problem, target.Value);
+            return;
+        }
+
+        Server[] servers = [target.Server!];
+        if (IsWhatIf)
+        {
+            CheckOnly(servers, target.Reference, target.Name);
+        }
+        else if (ShouldProcess(target.Name, Action))
+        {
+            Act(servers, target.Reference);
+        }
+    }
+
+    /// <summary>With -WhatIf: finds the connection, and says what would be done to it.</summary>
+    private protected void CheckOnly(Server[] servers, Engine.ConnectionRef target, string name)
+    {
+        switch (Find(servers, target, out Connection? found))
+        {
+            case true when MayAct(found!.Server, found):
+                ShouldProcess(Name(found), Action);
+                break;
+            case false:
+                WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(target.Id), target.Id);
+                break;
+            case null:
+                WriteNotResponding(Messages.LookUnanswered(target.Id), target.Id);
+                ShouldProcess(name, Action);
+                break;
+        }
+    }
+
+    /// <summary>With -WhatIf: whether the act would succeed on a connection that is there. False: the error is written.</summary>
+    private protected virtual bool MayAct(Server server, Connection connection) => true;
 
     /// <summary>Does what the cmdlet is for, if the server has the connection.</summary>
     /// <param name="server">The server.</param>
@@ -63,7 +98,62 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
     private protected abstract bool TryAct(
         Server server, Engine.ConnectionRef target, TimeSpan timeout, out Engine.ConnectionInfo? after);
 
+    private static string Name(Connection connection) => $"{connection} of {connection.ServerName}";
+
+    /// <summary>An Id is unique in the process: any server may have it.</summary>
+    private void ActOn(long id)
+    {
+        Server[] servers = ServerRegistry.List();
+        Engine.ConnectionRef target = new(id);
+        if (IsWhatIf)
+        {
+            CheckOnly(servers, target, $"#{id}");
+            return;
+        }
+
+        // Looked for first, so that a question names it in full. A worker that does not answer is asked to act all the same: it will.
+        bool? there = Find(servers, target, out Connection? found);
+        if (there == false)
+        {
+            WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(id), id);
+        }
+        else if (found is null ? ShouldProcess($"#{id}", Action) : ShouldProcess(Name(found), Action))
+        {
+            Act(found is null ? servers : [found.Server], found?.ToReference() ?? target);
+        }
+    }
+
     private void Act(Server[] servers, Engine.ConnectionRef target)
+    {
+        bool answered = Try(servers, target, TryAct, out Server? owner, out Engine.ConnectionInfo? after, server =>
+            WriteNotResponding(Messages.ActUnanswered(server, target.Id, Action), target.Id));
+        if (owner is not null)
+        {
+            if (PassThru && after is not null)
+            {
+                WriteObject(new Connection(owner, after));
+            }
+        }
+        else if (answered)
+        {
+            WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(target.Id), target.Id);
+        }
+    }
+
+    /// <summary>True: it is there. False: no server has it. Null: a worker did not answer that may have it.</summary>
+    private bool? Find(Server[] servers, Engine.ConnectionRef target, out Connection? found)
+    {
+        bool answered = Try(servers, target, Look, out Server? owner, out Engine.ConnectionInfo? info, static _ => { });
+        found = owner is null ? null : new Connection(owner, info!);
+        return found is not null ? true : answered ? false : null;
+
+        bool Look(Server server, Engine.ConnectionRef what, TimeSpan timeout, out Engine.ConnectionInfo? seen) =>
+            server.TryAct(what, Engine.ConnectionAction.Look, timeout, StopToken, out seen);
+    }
+
+    /// <summary>Asks one server after the other until one has the connection. False: one of them did not answer.</summary>
+    private bool Try(
+        Server[] servers, Engine.ConnectionRef target, Ask ask, out Server? owner, out Engine.ConnectionInfo? found, Action<Server> onSilence)
     {
         bool answered = true;
         foreach (Server server in servers)
@@ -71,21 +161,17 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
             bool silent = _silent.Contains((server.Id, target.Worker));
             try
             {
-                if (TryAct(server, target, silent ? SecondChance : Server.AnswerTimeout, out Engine.ConnectionInfo? after))
+                if (ask(server, target, silent ? SecondChance : Server.AnswerTimeout, out found))
                 {
-                    if (PassThru && after is not null)
-                    {
-                        WriteObject(new Connection(server, after));
-                    }
-
-                    return;
+                    owner = server;
+                    return answered;
                 }
             }
             catch (TimeoutException)
             {
                 answered = false;
                 _silent.Add((server.Id, target.Worker));
-                WriteNotResponding(Messages.ActUnanswered(server, target.Id, Action), target.Id);
+                onSilence(server);
             }
             catch (OperationCanceledException)
             {
@@ -93,9 +179,8 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
             }
         }
 
-        if (answered)
-        {
-            WriteNotFound("ConnectionNotFound", Messages.ConnectionGone(target.Id), target.Id);
-        }
+        owner = null;
+        found = null;
+        return answered;
     }
 }

@@ -10,14 +10,15 @@ public sealed class ConvertToC10kPrometheusCommand : C10kCmdlet
 {
     private readonly List<Server> _servers = [];
 
-    /// <summary>The servers.</summary>
+    /// <summary>The servers, or their names with wildcards.</summary>
     [Parameter(Mandatory = true, Position = 0, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Server))]
-    public Server[]? InputObject { get; set; }
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public ServerTarget[]? InputObject { get; set; }
 
     /// <summary>Notes the servers.</summary>
-    protected override void ProcessRecord() => _servers.AddRange(InputObject!);
+    protected override void ProcessRecord() => _servers.AddRange(FindServers(names: null, ids: null, InputObject));
 
     /// <summary>Writes one text for all: the samples of a metric have to stand together.</summary>
     protected override void EndProcessing()

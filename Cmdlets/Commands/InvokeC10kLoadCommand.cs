@@ -37,8 +37,9 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     /// <summary>Servers of this process; each gets its load in turn.</summary>
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Server))]
-    public Server[]? InputObject { get; set; }
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public ServerTarget[]? InputObject { get; set; }
 
     /// <summary>What the connections do.</summary>
     [Parameter]
@@ -93,7 +94,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
             return;
         }
 
-        foreach (Server server in InputObject!)
+        foreach (Server server in FindServers(names: null, ids: null, InputObject))
         {
             if (server.State is ServerState.Stopped or ServerState.Faulted)
             {

@@ -5,7 +5,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Measure-C10kServer: writes what servers do a second, interval by interval.</summary>
-[Cmdlet(VerbsDiagnostic.Measure, "C10kServer", DefaultParameterSetName = NameAndCount, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsDiagnostic.Measure, "C10kServer", DefaultParameterSetName = ObjectAndCount, HelpUri = OnlineHelp)]
 [OutputType(typeof(Sample))]
 public sealed class MeasureC10kServerCommand : C10kCmdlet
 {
@@ -22,16 +22,16 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
     private readonly List<Server> _servers = [];
 
     /// <summary>The servers' names, with wildcards.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameAndCount, ValueFromPipelineByPropertyName = true)]
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameContinuous, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = NameAndCount)]
+    [Parameter(Mandatory = true, ParameterSetName = NameContinuous)]
     [ValidateNotNullOrEmpty]
     [SupportsWildcards]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public string[]? Name { get; set; }
 
     /// <summary>The servers' Ids.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = IdAndCount, ValueFromPipelineByPropertyName = true)]
-    [Parameter(Mandatory = true, ParameterSetName = IdContinuous, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = IdAndCount)]
+    [Parameter(Mandatory = true, ParameterSetName = IdContinuous)]
     [ValidateNotNullOrEmpty]
     [ArgumentCompleter(typeof(ServerIdCompleter))]
     public int[]? Id { get; set; }
@@ -40,8 +40,9 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectAndCount, ValueFromPipeline = true)]
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectContinuous, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Server))]
-    public Server[]? InputObject { get; set; }
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public ServerTarget[]? InputObject { get; set; }
 
     /// <summary>How long an interval is.</summary>
     [Parameter]

@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Move-C10kConnection: gives connections to another worker of their server.</summary>
-[Cmdlet(VerbsCommon.Move, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsCommon.Move, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ById, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class MoveC10kConnectionCommand : ConnectionTargetCmdlet
 {
@@ -15,6 +15,18 @@ public sealed class MoveC10kConnectionCommand : ConnectionTargetCmdlet
 
     /// <inheritdoc/>
     protected override string Action => $"Move connection to worker {Worker}";
+
+    private protected override bool MayAct(Server server, Connection connection)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        bool there = Worker >= 0 && Worker < server.GetWorkerInfos().Count;
+        if (!there)
+        {
+            WriteNotFound("WorkerNotFound", Messages.WorkerUnknown(server, Worker), Worker);
+        }
+
+        return there;
+    }
 
     private protected override bool TryAct(
         Server server, Engine.ConnectionRef target, TimeSpan timeout, out Engine.ConnectionInfo? after)

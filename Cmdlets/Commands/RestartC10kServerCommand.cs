@@ -4,7 +4,7 @@ using C10kServer.Scripting;
 namespace C10kServer.Commands;
 
 /// <summary>Restart-C10kServer: ends servers and starts them again as they were: where they listened, with options and handler.</summary>
-[Cmdlet(VerbsLifecycle.Restart, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Restart, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class RestartC10kServerCommand : ServerEndCmdlet
 {
@@ -19,6 +19,13 @@ public sealed class RestartC10kServerCommand : ServerEndCmdlet
                     $"{server.Name} listens on sockets that systemd passed. They are closed at a server's end and cannot be opened again, " +
                     "so it was left as it is. Restart the unit instead: systemctl restart."),
                 "RestartUnsupported", ErrorCategory.InvalidOperation, server));
+            return false;
+        }
+
+        // Restarting finds out by itself; -WhatIf does not get that far.
+        if (IsWhatIf && !ServerRegistry.Contains(server) && ServerRegistry.IsTaken(server.Name))
+        {
+            WriteNameInUse(server);
             return false;
         }
 
@@ -37,10 +44,7 @@ public sealed class RestartC10kServerCommand : ServerEndCmdlet
                 return true;
             }
 
-            WriteError(new ErrorRecord(
-                new InvalidOperationException(
-                    $"Another server is called '{server.Name}' since this one was stopped. Stop that one first: Stop-C10kServer '{server.Name}'."),
-                "NameInUse", ErrorCategory.ResourceExists, server));
+            WriteNameInUse(server);
         }
         catch (Engine.ServerStartException e)
         {
@@ -65,4 +69,9 @@ public sealed class RestartC10kServerCommand : ServerEndCmdlet
         WriteWarning($"{server.Name} had {Messages.Connections(left)} left after {Messages.Seconds(Timeout)}: closed for the restart.");
         return restarted;
     }
+
+    private void WriteNameInUse(Server server) => WriteError(new ErrorRecord(
+        new InvalidOperationException(
+            $"Another server is called '{server.Name}' since this one was stopped. Stop that one first: Stop-C10kServer '{server.Name}'."),
+        "NameInUse", ErrorCategory.ResourceExists, server));
 }

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Resume-C10kConnection: reads from connections again.</summary>
-[Cmdlet(VerbsLifecycle.Resume, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Resume, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ById, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class ResumeC10kConnectionCommand : ConnectionTargetCmdlet
 {

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Resume-C10kServer: servers accept again, first those who wait in the kernel's queue.</summary>
-[Cmdlet(VerbsLifecycle.Resume, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Resume, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class ResumeC10kServerCommand : ServerTargetCmdlet
 {
@@ -13,6 +13,8 @@ public sealed class ResumeC10kServerCommand : ServerTargetCmdlet
     protected override bool Act(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);
-        return ShouldProcess(server.ToString(), "Resume accepting") && TryChange(server, server.Resume, "resumed");
+        return MayChange(server, "resumed", ServerState.Running, ServerState.Suspended)
+            && ShouldProcess(server.ToString(), "Resume accepting")
+            && TryChange(server, server.Resume, "resumed");
     }
 }

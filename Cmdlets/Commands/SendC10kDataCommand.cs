@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Collections.Immutable;
 using System.Management.Automation;
 using System.Runtime.InteropServices;
@@ -7,7 +8,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Send-C10kData: sends text or bytes on connections, or on all that servers have.</summary>
-[Cmdlet(VerbsCommunications.Send, "C10kData", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsCommunications.Send, "C10kData", SupportsShouldProcess = true, DefaultParameterSetName = ById, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
 {
@@ -15,25 +16,29 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
 
     private ImmutableArray<byte> _bytes;
 
-    /// <summary>The connections themselves.</summary>
-    /// <remarks>Other kinds of objects are not turned away as elsewhere: servers and workers stand for all their connections.</remarks>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
+    /// <summary>The connections themselves. Servers and workers stand for all their connections.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    public override Connection[]? InputObject { get; set; }
+    public override ConnectionTarget[]? InputObject { get; set; }
 
     /// <summary>The servers whose connections are all meant: objects, names with wildcards, or Ids.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = ByServer, ValueFromPipeline = true)]
-    [ServerInput]
+    [Parameter(Mandatory = true, ParameterSetName = ByServer)]
     [ValidateNotNullOrEmpty]
     [SupportsWildcards]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerSelector[]? Server { get; set; }
 
     /// <summary>What is sent: a string, or bytes.</summary>
-    [Parameter(Mandatory = true, Position = 1)]
+    /// <remarks>
+    /// Of this type, and not an object, because PowerShell gives an argument without a name to the first parameter whose type it has: text and bytes
+    /// are sequences, and an Id is not. So an Id comes before the data, and behind a pipeline the data is the first argument.
+    /// </remarks>
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject)]
+    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByServer)]
+    [Parameter(Mandatory = true, Position = 1, ParameterSetName = ById)]
     [Data]
     [ValidateNotNullOrEmpty]
-    public object Data { get; set; } = "";
+    public IEnumerable Data { get; set; } = "";
 
     /// <summary>How a string becomes bytes.</summary>
     [Parameter]
@@ -49,7 +54,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
     protected override void BeginProcessing()
     {
         base.BeginProcessing();
-        if (Data is byte[] && IsGiven(nameof(Encoding)))
+        if (Data is not string && IsGiven(nameof(Encoding)))
         {
             ThrowTerminatingError(new ErrorRecord(
                 new ArgumentException("-Encoding is for text, and -Data is bytes already. Leave the one out, or give a string."),
@@ -57,9 +62,16 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
         }
 
         // A copy: the caller's array may change while sockets still take from it.
-        _bytes = Data is byte[] bytes
-            ? ImmutableArray.Create(bytes)
-            : ImmutableCollectionsMarshal.AsImmutableArray(Encoding.GetBytes((string)Data));
+        try
+        {
+            _bytes = Data is string text
+                ? ImmutableCollectionsMarshal.AsImmutableArray(Encoding.GetBytes(text))
+                : ImmutableArray.Create(ByteList.Read(Data) ?? []);
+        }
+        catch (ArgumentException e) when (e is not EncoderFallbackException)
+        {
+            ThrowTerminatingError(new ErrorRecord(new ArgumentException($"-Data: {e.Message}", e), "InvalidArgument", ErrorCategory.InvalidArgument, Data));
+        }
     }
 
     /// <summary>Sends to each target.</summary>
@@ -68,11 +80,47 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
         if (Server is null)
         {
             base.ProcessRecord();
-            return;
+        }
+        else
+        {
+            SendToAll(Server);
+        }
+    }
+
+    private protected override void ActOn(ConnectionTarget target)
+    {
+        if (target.All is null)
+        {
+            base.ActOn(target);
+        }
+        else
+        {
+            SendToAll([target.All]);
+        }
+    }
+
+    private protected override bool MayAct(Server server, Connection connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        bool open = connection.State is not (ConnectionState.Closing or ConnectionState.Closed);
+        if (!open)
+        {
+            WriteClosing(connection.Id, connection.CloseReason);
         }
 
-        foreach (Target target in FindTargets(Server))
+        return open;
+    }
+
+    private void SendToAll(ServerSelector[] selectors)
+    {
+        foreach (Target target in FindTargets(selectors))
         {
+            if (IsWhatIf && target.Connection is long one)
+            {
+                CheckOnly([target.Server], new Engine.ConnectionRef(one), $"#{one} of {target.Server.Name}");
+                continue;
+            }
+
             string what = target.Connection is long id ? $"connection #{id}" : target.Worker is int worker ? $"all connections of worker {worker}" : "all connections";
             if (ShouldProcess($"{target.Server}, {what}", Action))
             {
@@ -97,7 +145,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
         }
         else if (outcome == Engine.SendOutcome.Closing || !IsSent(after!))
         {
-            WriteClosing(after!);
+            WriteClosing(after!.Id, (CloseReason)after.CloseReason);
             after = null;
         }
 
@@ -128,7 +176,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
                     }
                     else if (!IsSent(info))
                     {
-                        WriteClosing(info);
+                        WriteClosing(info.Id, (CloseReason)info.CloseReason);
                     }
                     else if (PassThru)
                     {
@@ -156,7 +204,6 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
     private void WriteFull(Server server, long connection) => WriteError(new ErrorRecord(
         new InvalidOperationException(Messages.QueueFull(server, connection)), "SendQueueFull", ErrorCategory.ResourceBusy, connection));
 
-    private void WriteClosing(Engine.ConnectionInfo connection) => WriteError(new ErrorRecord(
-        new InvalidOperationException(Messages.ConnectionClosing(connection.Id, (CloseReason)connection.CloseReason)),
-        "ConnectionClosing", ErrorCategory.ResourceUnavailable, connection.Id));
+    private void WriteClosing(long id, CloseReason reason) => WriteError(new ErrorRecord(
+        new InvalidOperationException(Messages.ConnectionClosing(id, reason)), "ConnectionClosing", ErrorCategory.ResourceUnavailable, id));
 }

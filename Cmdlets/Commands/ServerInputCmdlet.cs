@@ -6,28 +6,29 @@ namespace C10kServer.Commands;
 /// <summary>A cmdlet that is about servers: by name, by Id, or as objects. A target has to be given; none never means all.</summary>
 public abstract class ServerInputCmdlet : C10kCmdlet
 {
-    private protected const string ByName = "Name";
+    private const string ByName = "Name";
     private const string ById = "Id";
-    private const string ByObject = "InputObject";
+    private protected const string ByObject = "InputObject";
 
     /// <summary>The servers' names, with wildcards.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = ByName)]
     [ValidateNotNullOrEmpty]
     [SupportsWildcards]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public string[]? Name { get; set; }
 
     /// <summary>The servers' Ids.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = ById, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = ById)]
     [ValidateNotNullOrEmpty]
     [ArgumentCompleter(typeof(ServerIdCompleter))]
     public int[]? Id { get; set; }
 
-    /// <summary>The servers themselves.</summary>
+    /// <summary>The servers themselves, or their names with wildcards.</summary>
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Server))]
-    public Server[]? InputObject { get; set; }
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public ServerTarget[]? InputObject { get; set; }
 
     /// <summary>Takes each target.</summary>
     protected override void ProcessRecord()

@@ -4,7 +4,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Set-C10kServer: changes the limits, timeouts and workers of servers while they run.</summary>
-[Cmdlet(VerbsCommon.Set, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsCommon.Set, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class SetC10kServerCommand : ServerTargetCmdlet
 {
@@ -85,13 +85,19 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
     protected override bool Act(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);
-        if (!ShouldProcess(server.ToString(), $"Set {string.Join(", ", Given().Select(Show))}"))
-        {
-            return false;
-        }
-
         try
         {
+            if (IsWhatIf)
+            {
+                server.Check(now => LiveOptions.Apply(now, MyInvocation.BoundParameters));
+            }
+
+            if (!MayChange(server, "changed", ServerState.Running, ServerState.Suspended, ServerState.Draining)
+                || !ShouldProcess(server.ToString(), $"Set {string.Join(", ", Given().Select(Show))}"))
+            {
+                return false;
+            }
+
             return TryChange(server, () => Reconfigure(server), "changed");
         }
         catch (Engine.ServerStartException e)

@@ -145,6 +145,11 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         HandlerSource handler = FindHandler();
         string? path = UnixPath is null ? null : Resolve(UnixPath, nameof(UnixPath), "a socket is a file");
         string where = string.Join(", ", Places(path));
+        if (IsWhatIf)
+        {
+            Check(path, handler);
+        }
+
         if (!ShouldProcess($"{Name ?? "new server"} on {where}", $"Start {handler.Name} server"))
         {
             return;
@@ -153,9 +158,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         ServerRegistry.Reservation? reservation = ServerRegistry.Reserve(Name);
         if (reservation is null)
         {
-            Fail(new InvalidOperationException(
-                $"There is a server called '{Name}' already. Choose another name, or stop that one: Stop-C10kServer '{Name}'."),
-                "NameInUse", ErrorCategory.ResourceExists, Name);
+            FailNameInUse();
             return;
         }
 
@@ -193,6 +196,24 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
                     Engine.InheritedSockets.GiveBack();
                 }
             }
+        }
+    }
+
+    /// <summary>Checks for -WhatIf what a start would find before it listens.</summary>
+    private void Check(string? path, HandlerSource handler)
+    {
+        if (Name is not null && ServerRegistry.IsTaken(Name))
+        {
+            FailNameInUse();
+        }
+
+        try
+        {
+            Options(Name ?? "new", path, handler);
+        }
+        catch (ArgumentException e)
+        {
+            ThrowTerminatingError(EngineErrors.For(e, null, MyInvocation.BoundParameters));
         }
     }
 
@@ -293,7 +314,16 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
 
     private Server Start(ServerRegistry.Reservation reservation, string? path, HandlerSource handler)
     {
-        Server server = new(reservation.Id, reservation.Name, handler, CurrentRunspace, Options(reservation.Name, path, handler));
+        Engine.ServerOptions options = Options(reservation.Name, path, handler);
+
+        if (SystemdSocket)
+        {
+            // Last, because another runspace may want the sockets: they are not taken for options that are wrong anyway.
+            options = options with { Inherited = TakeInherited() };
+            options = options with { MessageTimeout = MessageTimeoutFor(options) };
+        }
+
+        Server server = new(reservation.Id, reservation.Name, handler, CurrentRunspace, options);
         server.Start(StopToken);
         return server;
     }
@@ -329,11 +359,14 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             return options;
         }
 
-        // Another runspace may want the sockets, so they are not taken for options that are wrong anyway. Any number stands for them meanwhile.
+        // Any number stands for the sockets of systemd, which are not taken yet.
         (options with { Inherited = [0], MessageTimeout = MessageTimeout }).Validate();
-        options = options with { Inherited = TakeInherited() };
-        return options with { MessageTimeout = MessageTimeoutFor(options) };
+        return options;
     }
+
+    private void FailNameInUse() => Fail(
+        new InvalidOperationException($"There is a server called '{Name}' already. Choose another name, or stop that one: Stop-C10kServer '{Name}'."),
+        "NameInUse", ErrorCategory.ResourceExists, Name);
 
     private void Fail(HandlerScriptException e) => Fail(new InvalidOperationException(e.Message, e.InnerException), e.Id, e.Category, null);
 

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Stop-C10kServer: stops servers and closes their connections, at once or when these have finished.</summary>
-[Cmdlet(VerbsLifecycle.Stop, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Stop, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class StopC10kServerCommand : ServerEndCmdlet
 {

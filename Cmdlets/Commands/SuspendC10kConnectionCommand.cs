@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Suspend-C10kConnection: stops reading from connections.</summary>
-[Cmdlet(VerbsLifecycle.Suspend, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Suspend, "C10kConnection", SupportsShouldProcess = true, DefaultParameterSetName = ById, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class SuspendC10kConnectionCommand : ConnectionTargetCmdlet
 {

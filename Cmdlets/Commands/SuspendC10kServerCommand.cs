@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Suspend-C10kServer: servers stop accepting. Connects wait in the kernel's queue, open connections go on.</summary>
-[Cmdlet(VerbsLifecycle.Suspend, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Suspend, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class SuspendC10kServerCommand : ServerTargetCmdlet
 {
@@ -13,6 +13,8 @@ public sealed class SuspendC10kServerCommand : ServerTargetCmdlet
     protected override bool Act(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);
-        return ShouldProcess(server.ToString(), "Suspend accepting") && TryChange(server, server.Suspend, "suspended");
+        return MayChange(server, "suspended", ServerState.Running, ServerState.Suspended)
+            && ShouldProcess(server.ToString(), "Suspend accepting")
+            && TryChange(server, server.Suspend, "suspended");
     }
 }

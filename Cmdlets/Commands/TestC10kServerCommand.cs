@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>Test-C10kServer: connects to servers, and tells whether they take the connection.</summary>
-[Cmdlet(VerbsDiagnostic.Test, "C10kServer", DefaultParameterSetName = ByName, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsDiagnostic.Test, "C10kServer", DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(bool))]
 public sealed class TestC10kServerCommand : ServerInputCmdlet
 {

@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 namespace C10kServer.Commands;
 
 /// <summary>Wait-C10kServer: waits until servers are in a state, or have a number of connections, and writes each that is there.</summary>
-[Cmdlet(VerbsLifecycle.Wait, "C10kServer", DefaultParameterSetName = NameAndState, HelpUri = OnlineHelp)]
+[Cmdlet(VerbsLifecycle.Wait, "C10kServer", DefaultParameterSetName = ObjectAndState, HelpUri = OnlineHelp)]
 [OutputType(typeof(Server))]
 public sealed class WaitC10kServerCommand : C10kCmdlet
 {
@@ -18,16 +18,16 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
     private readonly List<Server> _waiting = [];
 
     /// <summary>The servers' names, with wildcards.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameAndState, ValueFromPipelineByPropertyName = true)]
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = NameAndCount, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = NameAndState)]
+    [Parameter(Mandatory = true, ParameterSetName = NameAndCount)]
     [ValidateNotNullOrEmpty]
     [SupportsWildcards]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public string[]? Name { get; set; }
 
     /// <summary>The servers' Ids.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = IdAndState, ValueFromPipelineByPropertyName = true)]
-    [Parameter(Mandatory = true, ParameterSetName = IdAndCount, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Mandatory = true, ParameterSetName = IdAndState)]
+    [Parameter(Mandatory = true, ParameterSetName = IdAndCount)]
     [ValidateNotNullOrEmpty]
     [ArgumentCompleter(typeof(ServerIdCompleter))]
     public int[]? Id { get; set; }
@@ -36,8 +36,9 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectAndState, ValueFromPipeline = true)]
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ObjectAndCount, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
-    [OwnKind(typeof(Server))]
-    public Server[]? InputObject { get; set; }
+    [SupportsWildcards]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    public ServerTarget[]? InputObject { get; set; }
 
     /// <summary>The states to wait for; any of them will do.</summary>
     [Parameter(Mandatory = true, Position = 1, ParameterSetName = NameAndState)]

@@ -332,6 +332,10 @@ public sealed class Server : IDisposable
         }
     }
 
+    /// <summary>Checks options as <see cref="Reconfigure"/> does, and changes nothing.</summary>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    internal void Check(Func<Engine.ServerOptions, Engine.ServerOptions> change) => change(_engine.Options).Validate();
+
     /// <summary>Records that matter less are not logged from now on.</summary>
     internal void SetLogLevel(LogLevel level) => _engine.LogLevel = (Engine.EventLevel)level;
 

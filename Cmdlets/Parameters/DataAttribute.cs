@@ -3,35 +3,28 @@ using System.Management.Automation;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Reads what is to be sent: a string stays one, and everything that is plainly bytes becomes an array of them.</summary>
-/// <remarks>The shell turns a byte[] that came out of a pipeline into an object[], and its bytes may be whole numbers by then.</remarks>
+/// <summary>Makes an array of a single byte, and marks what is neither text nor a sequence.</summary>
+/// <remarks>
+/// An exception here would end PowerShell's search for the parameter that an argument without a name belongs to. Left as it is, a number would
+/// become a sequence of one, and 65 be sent as the letter A. The mark is not a sequence, so PowerShell refuses it and shows its text.
+/// </remarks>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class DataAttribute : ArgumentTransformationAttribute
 {
-    /// <summary>Turns what was given into a string or a byte[].</summary>
+    /// <summary>Turns a byte into an array of it.</summary>
     /// <param name="engineIntrinsics">Not used.</param>
     /// <param name="inputData">What was given.</param>
-    /// <returns>A string or a byte[].</returns>
+    /// <returns>A byte[] for a byte; text and sequences as they were given; a mark around everything else.</returns>
     public override object Transform(EngineIntrinsics engineIntrinsics, object inputData) => Argument.Unwrap(inputData) switch
     {
-        string text => text,
-        byte[] bytes => bytes,
         byte single => new[] { single },
-        IEnumerable values => values.Cast<object?>().Select(Read).ToArray(),
-        object other => throw new ArgumentTransformationMetadataException(
-            $"'{other}' ({other.GetType().Name}) is neither text nor bytes. Quote it to send it as text, or give [byte[]]."),
-        null => throw new ArgumentTransformationMetadataException("There is nothing to send: -Data is a string, or bytes."),
+        null or IEnumerable => inputData,
+        object other => new NotData(other),
     };
 
-    private static byte Read(object? value)
+    private sealed class NotData(object value)
     {
-        try
-        {
-            return ByteList.ReadByte(value);
-        }
-        catch (ArgumentException e)
-        {
-            throw new ArgumentTransformationMetadataException(e.Message, e);
-        }
+        public override string ToString() =>
+            $"{DisplayText.Text(value)} ({value.GetType().Name}), which is neither text nor bytes; quote it to send it as text, or give [byte[]],";
     }
 }
