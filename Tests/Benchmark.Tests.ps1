@@ -16,7 +16,7 @@ BeforeAll {
     $process = [System.Diagnostics.Process]::Start($start)
     $output = $process.StandardOutput.ReadToEndAsync()
     $errors = $process.StandardError.ReadToEndAsync()
-    $ended = $process.WaitForExit(60000)
+    $ended = $process.WaitForExit(180000)
     if (-not $ended) { $process.Kill($true) }
 }
 

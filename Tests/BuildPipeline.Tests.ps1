@@ -12,7 +12,7 @@ BeforeAll {
         for ($try = 1; ; $try++) {
             $client = [System.Net.Sockets.TcpClient]::new()
             try {
-                $client.ReceiveTimeout = 10000
+                $client.ReceiveTimeout = 180000
                 $client.Connect([System.Net.IPAddress]::Loopback, $Port)
                 $stream = $client.GetStream()
                 $stream.Write([System.Text.Encoding]::UTF8.GetBytes("$Request`n"))
@@ -54,7 +54,7 @@ Describe 'A client that retries' {
         $result = Invoke-RetryingClient -Port $server.Port -Request hello
         $result.Answer | Should -Be 'you said hello'
         $result.Tries | Should -Be 1
-        Wait-C10kServer $server.Name -ConnectionCount 0 -Timeout 10s
+        Wait-C10kServer $server.Name -ConnectionCount 0 -Timeout 3m
         (Get-C10kConnection $server.Name -Closed)[0].CloseReason | Should -Be PeerClosed
         (Get-C10kConnection $server.Name -Closed)[0].MessagesReceived | Should -Be 1
     }
@@ -65,13 +65,13 @@ Describe 'A client that retries' {
         $result.Answer | Should -Be 'at last'
         $result.Tries | Should -Be 3
         $server.Accepted - $before | Should -Be 3
-        Wait-C10kServer $server.Name -ConnectionCount 0 -Timeout 10s
+        Wait-C10kServer $server.Name -ConnectionCount 0 -Timeout 3m
         @((Get-C10kConnection $server.Name -Closed).CloseReason) -eq 'Aborted' | Should -HaveCount 2
     }
 
     It 'gives up where there is never an answer, and leaves no connection' {
         { Invoke-RetryingClient -Port $server.Port -Request never -Retry 2 } | Should -Throw '*closed without an answer*'
-        Wait-C10kServer $server.Name -ConnectionCount 0 -Timeout 10s
+        Wait-C10kServer $server.Name -ConnectionCount 0 -Timeout 3m
         @($seen) -eq 'never' | Should -HaveCount 3
         $server.HandlerErrors | Should -Be 0
     }
@@ -81,7 +81,7 @@ Describe 'A client that retries' {
         Restart-C10kServer $echo.Name
         $echo.Port | Should -Be $port
         (Invoke-RetryingClient -Port $port -Request again).Answer | Should -Be again
-        Wait-C10kServer $echo.Name -ConnectionCount 0 -Timeout 10s
+        Wait-C10kServer $echo.Name -ConnectionCount 0 -Timeout 3m
         $echo.BytesReceived | Should -Be 6
         $echo.BytesSent | Should -Be 6
     }

@@ -30,7 +30,7 @@ BeforeAll {
     function Open-Line($Port, $From = '127.0.0.1') {
         $client = [System.Net.Sockets.TcpClient]::new([System.Net.IPEndPoint]::new([ipaddress]$From, 0))
         $client.NoDelay = $true
-        $client.ReceiveTimeout = 20000
+        $client.ReceiveTimeout = 180000
         $client.Connect('127.0.0.1', $Port)
         $stream = $client.GetStream()
         $writer = [System.IO.StreamWriter]::new($stream)
@@ -436,7 +436,7 @@ Describe 'Run as it is, the example' {
             # As a load balancer looks: connected is well, refused is not.
             function Test-Port($Port) {
                 $client = [System.Net.Sockets.TcpClient]::new()
-                $client.ReceiveTimeout = 5000
+                $client.ReceiveTimeout = 180000
                 try {
                     $client.Connect('127.0.0.1', $Port)
                     [System.IO.StreamReader]::new($client.GetStream()).ReadToEnd()

@@ -69,7 +69,7 @@ BeforeAll {
     function Send-Text($Server, $Text) {
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $Server.Port)
         try {
-            $client.ReceiveTimeout = 20000
+            $client.ReceiveTimeout = 180000
             $stream = $client.GetStream()
             $stream.Write([System.Text.Encoding]::ASCII.GetBytes($Text))
             $client.Client.Shutdown('Send')
@@ -82,7 +82,7 @@ BeforeAll {
     # A client that stays, and sends and reads lines.
     function Open-Line($Server) {
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $Server.Port)
-        $client.ReceiveTimeout = 20000
+        $client.ReceiveTimeout = 180000
         $stream = $client.GetStream()
         $writer = [System.IO.StreamWriter]::new($stream)
         $writer.AutoFlush = $true

@@ -101,7 +101,7 @@ Describe 'The module in a shell' {
         }
         $gate.Set()
         $lines = foreach ($each in $running) {
-            $each.Run.AsyncWaitHandle.WaitOne(60000) | Should -BeTrue
+            $each.Run.AsyncWaitHandle.WaitOne(180000) | Should -BeTrue
             $each.Shell.EndInvoke($each.Run)
             "$($each.Shell.Streams.Error)" | Should -BeNullOrEmpty
             $each.Shell.Dispose()
@@ -157,7 +157,7 @@ Describe 'The module in a shell' {
             (Invoke-TestClient -Client $client -Line 'wait ended=50').open | Should -Be 0
             $null = Close-TestClient -Client $client
             $shell.StandardInput.Close()
-            $shell.WaitForExit(10000) | Should -BeTrue
+            $shell.WaitForExit(180000) | Should -BeTrue
         } finally {
             Close-TestShell $shell
         }
@@ -175,15 +175,15 @@ Describe 'The module in a shell' {
             $port = Invoke-TestShell $shell -Line $line -Until 'port '
             $client = Open-TestClient -Argument 'hold', '--port', $port, '--count', 100
             (Read-TestClient -Client $client).failed | Should -Be 0
-            $watch = [System.Diagnostics.Stopwatch]::StartNew()
+            $watch = [C10kServer.Tests.Shared.RunningWatch]::StartNew()
             switch ($Way) {
                 'exit' { $shell.StandardInput.WriteLine('exit'); $shell.StandardInput.Flush() }
                 'the end of input' { $shell.StandardInput.Close() }
                 'SIGTERM' { [System.Diagnostics.Process]::Start('kill', "-TERM $($shell.Id)").WaitForExit() }
             }
 
-            $shell.WaitForExit(10000) | Should -BeTrue
-            $watch.Elapsed.TotalSeconds | Should -BeLessThan 2
+            $shell.WaitForExit(180000) | Should -BeTrue
+            $watch.Ran.TotalSeconds | Should -BeLessThan 2
             (Invoke-TestClient -Client $client -Line 'wait ended=100').open | Should -Be 0
             $null = Close-TestClient -Client $client
         } finally {

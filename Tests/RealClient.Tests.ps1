@@ -37,7 +37,7 @@ BeforeAll {
         try {
             $output = $process.StandardOutput.ReadToEndAsync()
             $errors = $process.StandardError.ReadToEndAsync()
-            if (-not $process.WaitForExit(60000)) { throw "Not within 60 s: $Line" }
+            if (-not $process.WaitForExit(180000)) { throw "Not within 180 s: $Line" }
             @{ Code = $process.ExitCode; Output = $output.Result; Errors = $errors.Result }
         } finally {
             if (-not $process.HasExited) { $process.Kill($true) }

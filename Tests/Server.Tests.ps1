@@ -60,7 +60,7 @@ Describe 'Start-C10kServer' {
         $server = Start-C10kServer -Protocol $Protocol
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
         try {
-            $client.ReceiveTimeout = 20000
+            $client.ReceiveTimeout = 180000
             $stream = $client.GetStream()
             $client.Client.Send([System.Text.Encoding]::ASCII.GetBytes($Sent)) | Should -Be $Sent.Length
             $client.Client.Shutdown('Send')
@@ -81,7 +81,7 @@ Describe 'Start-C10kServer' {
         $server.Protocol | Should -Be $Protocol
         $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $server.Port)
         try {
-            $client.ReceiveTimeout = 20000
+            $client.ReceiveTimeout = 180000
             $stream = $client.GetStream()
             $client.Client.Shutdown('Send')
             $text = [System.IO.StreamReader]::new($stream, [System.Text.Encoding]::Latin1).ReadToEnd()
@@ -334,7 +334,7 @@ Describe 'Start-C10kServer -UnixPath' {
         $path = "$folder/echo.sock"
         function Open-UnixClient([string] $Path) {
             $socket = [System.Net.Sockets.Socket]::new('Unix', 'Stream', 'Unspecified')
-            $socket.ReceiveTimeout = 20000
+            $socket.ReceiveTimeout = 180000
             $socket.Connect([System.Net.Sockets.UnixDomainSocketEndPoint]::new($Path))
             $socket
         }

@@ -12,7 +12,7 @@ internal static class Program
     private static readonly Option<int> Size = Positive("--size", 64, "The bytes of a message.");
     private static readonly Option<int> Sources = Positive("--sources", 8, "Over how many addresses, 127.0.0.1 and up, to spread.");
     private static readonly Option<int> Connecting = Positive("--connecting", 128, "How many connects are in flight at most.");
-    private static readonly Option<double> Timeout = Seconds("--timeout", 60, "After so many seconds it gives up, with exit code 3.");
+    private static readonly Option<double> Timeout = Seconds("--timeout", 240, "After so many seconds it gives up, with exit code 3.");
     private static readonly Option<int> Seed = new("--seed") { Description = "Another seed, other payloads." };
     private static readonly Option<bool> Lines = new("--lines") { Description = "Each message is a numbered line of text, for servers of lines." };
     private static readonly Option<bool> Unverified =

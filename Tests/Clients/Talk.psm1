@@ -13,7 +13,7 @@ function Open-Talk {
 
     $client = [System.Net.Sockets.TcpClient]::new('127.0.0.1', $Server.Port)
     $client.NoDelay = $true
-    $client.ReceiveTimeout = 20000
+    $client.ReceiveTimeout = 180000
     $talk = @{ Client = $client; Stream = $client.GetStream(); Buffer = [byte[]]::new(64KB) }
     $script:talks.Add($talk)
     $talk

@@ -31,6 +31,9 @@ function Find-TestProgram {
     @{ Dotnet = $dotnet; Path = $newest }
 }
 
+# The watch for what a test allows: it hardly counts the time in which the machine or the process stood still.
+$null = [System.Reflection.Assembly]::LoadFrom((Find-TestProgram -Folder $PSScriptRoot -Name C10kServer.Clients).Path)
+
 function Open-TestClient {
     <#
     .SYNOPSIS
@@ -54,7 +57,7 @@ function Read-TestClient {
     #>
     [CmdletBinding()]
     [OutputType([hashtable])]
-    param([Parameter(Mandatory)] [System.Diagnostics.Process] $Client, [int] $Seconds = 90)
+    param([Parameter(Mandatory)] [System.Diagnostics.Process] $Client, [int] $Seconds = 300)
 
     $line = $Client.StandardOutput.ReadLineAsync()
     if (-not $line.Wait($Seconds * 1000)) { throw "The client said nothing for $Seconds s." }
@@ -79,7 +82,7 @@ function Invoke-TestClient {
     param(
         [Parameter(Mandatory)] [System.Diagnostics.Process] $Client,
         [Parameter(Mandatory)] [string] $Line,
-        [int] $Seconds = 90
+        [int] $Seconds = 300
     )
 
     $Client.StandardInput.WriteLine($Line)
@@ -90,14 +93,14 @@ function Invoke-TestClient {
 function Close-TestClient {
     <#
     .SYNOPSIS
-        Ends the client, by its standard input's end or, after ten seconds, by force; returns its exit code.
+        Ends the client, by its standard input's end or, after two minutes, by force; returns its exit code.
     #>
     [CmdletBinding()]
     [OutputType([int])]
     param([Parameter(Mandatory)] [System.Diagnostics.Process] $Client)
 
     $Client.StandardInput.Close()
-    if (-not $Client.WaitForExit(10000)) { $Client.Kill() }
+    if (-not $Client.WaitForExit(120000)) { $Client.Kill() }
     $Client.WaitForExit()
     $Client.ExitCode
     $Client.Dispose()
@@ -109,9 +112,9 @@ function Wait-Until {
         Looks again and again until a condition holds; fails at the deadline.
     #>
     [CmdletBinding()]
-    param([Parameter(Mandatory)] [scriptblock] $Condition, [int] $Seconds = 30, [string] $Because = "$Condition")
+    param([Parameter(Mandatory)] [scriptblock] $Condition, [int] $Seconds = 120, [string] $Because = "$Condition")
 
-    $deadline = [System.Diagnostics.Stopwatch]::StartNew()
+    $deadline = [C10kServer.Tests.Shared.RunningWatch]::StartNew()
     while (-not (& $Condition)) {
         if ($deadline.Elapsed.TotalSeconds -gt $Seconds) { throw "Not within $Seconds s: $Because" }
         [System.Threading.Thread]::Sleep(10)

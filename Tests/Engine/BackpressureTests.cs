@@ -151,7 +151,7 @@ public class BackpressureTests
         var latencies = new List<double>();
         for (int i = 0; i < 500; i++)
         {
-            var watch = System.Diagnostics.Stopwatch.StartNew();
+            var watch = Stopwatch.StartNew();
             other.Send([1]);
             other.Receive(1);
             latencies.Add(watch.Elapsed.TotalMilliseconds);

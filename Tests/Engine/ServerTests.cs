@@ -10,7 +10,7 @@ public class ServerTests
     [Fact]
     public void Started_and_stopped_idle_it_leaves_nothing_and_returns_at_once()
     {
-        var watch = System.Diagnostics.Stopwatch.StartNew();
+        var watch = Stopwatch.StartNew();
         for (int i = 0; i < 20; i++)
         {
             using var fixture = new ServerFixture(new EchoHandler());
@@ -19,7 +19,7 @@ public class ServerTests
             Assert.InRange(fixture.Server.Port, 1, 65535);
         }
 
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(10), $"20 starts and stops took {watch.Elapsed}");
+        Assert.True(watch.Ran < TimeSpan.FromSeconds(10), $"20 starts and stops took {watch.Elapsed}");
     }
 
     [Fact]

@@ -72,7 +72,7 @@ internal sealed class FaultyServer : IDisposable
         var watch = Stopwatch.StartNew();
         using var client = new TestClient(EndPoint);
         client.Echo(4711, 10_000);
-        Assert.True(watch.Elapsed < Recovery, $"a new client waited for {watch.Elapsed}");
+        Assert.True(watch.Ran < Recovery, $"a new client waited for {watch.Elapsed}");
     }
 
     public void Dispose()

@@ -3,10 +3,11 @@ using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
+using C10kServer.Tests.Shared;
 
 namespace C10kServer.PesterTests;
 
-/// <summary>A run of pwsh, to its end or to a time limit.</summary>
+/// <summary>A run of pwsh, to its end or to a limit of time in which it could run.</summary>
 /// <param name="ExitCode">What the process ended with, or null where it had to be killed.</param>
 /// <param name="Output">Standard output and standard error, each in full.</param>
 internal sealed record ShellProcess(int? ExitCode, string Output)
@@ -45,7 +46,7 @@ internal sealed record ShellProcess(int? ExitCode, string Output)
         process.StandardInput.Close();
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        var ended = process.WaitForExit(limit);
+        var ended = WaitForEnd(process, limit);
         if (ended)
         {
             // A child that was left behind may hold the pipes open; what it writes is not waited for.
@@ -61,6 +62,21 @@ internal sealed record ShellProcess(int? ExitCode, string Output)
 
     public static string Metadata(string key) =>
         typeof(ShellProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!;
+
+    // Of the time in which this process runs: one that stood still for a minute has not used up what the child was allowed.
+    private static bool WaitForEnd(Process process, TimeSpan limit)
+    {
+        var watch = RunningWatch.StartNew();
+        while (!process.WaitForExit(TimeSpan.FromSeconds(1)))
+        {
+            if (watch.Elapsed > limit)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     private static void Kill(Process process)
     {

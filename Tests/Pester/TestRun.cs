@@ -14,7 +14,7 @@ internal sealed class TestRun
 
     private TestRun(IEnumerable<string> paths, bool discover)
     {
-        var limit = TimeSpan.FromSeconds(discover ? 120 : Seconds("C10KSERVER_PESTER_TIMEOUT", 300));
+        var limit = TimeSpan.FromSeconds(discover ? 300 : Seconds("C10KSERVER_PESTER_TIMEOUT", 900));
         var resultPath = Path.Combine(Path.GetTempPath(), $"pester-{Guid.NewGuid():n}.jsonl");
         List<string> arguments = ["-File", Runner, "-PesterVersion", Version, "-ResultPath", resultPath];
         if (discover)

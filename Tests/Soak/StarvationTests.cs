@@ -22,7 +22,7 @@ public sealed class StarvationTests
             Assert.Equal("Running", starved.Of("state"));
             return Enumerable.Range(0, 10).Select(_ => server.Ask("thread")).ToList();
         });
-        Answer ended = clients.End(TimeSpan.FromSeconds(60));
+        Answer ended = clients.End(TimeSpan.FromMinutes(5));
         Answer rest = server.Rest();
         Assert.Equal(ended["connected"], rest["accepted"]);
         Assert.Equal("Running", rest.Of("state"));

@@ -27,7 +27,7 @@ internal sealed class Clients : IDisposable
     internal Answer End(TimeSpan patience)
     {
         Answer answer = _process.ReadLine(patience);
-        _process.WaitForEnd(TimeSpan.FromSeconds(10));
+        _process.WaitForEnd(TimeSpan.FromMinutes(3));
         Assert.True(_process.ExitCode == 0, $"exit code {_process.ExitCode}: {answer.Text}\n{_process.Errors}");
         Assert.Equal(0, answer["wrong"]);
         return answer;

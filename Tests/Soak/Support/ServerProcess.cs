@@ -4,7 +4,7 @@ namespace C10kServer.Soak.Tests.Support;
 internal sealed class ServerProcess : IDisposable
 {
     // An answer waits for the process, which may be short of a core for a while.
-    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromMinutes(3);
 
     private readonly ChildProcess _process;
 
@@ -14,7 +14,7 @@ internal sealed class ServerProcess : IDisposable
             ChildProcess.Metadata("PowerShellAssembly"), "-NoProfile", "-NonInteractive", "-File", ChildProcess.Metadata("ServerScript"));
         try
         {
-            Before = _process.ReadLine(TimeSpan.FromSeconds(60));
+            Before = _process.ReadLine(TimeSpan.FromMinutes(5));
             Assert.Equal("ready", Before.Name);
         }
         catch
