@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using C10kServer.Engine.Handlers;
 using C10kServer.Engine.Tests.Support;
 

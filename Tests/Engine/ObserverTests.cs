@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using C10kServer.Engine.Handlers;
 using C10kServer.Engine.Tests.Support;
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 
 namespace C10kServer.Faults.Tests;
 
