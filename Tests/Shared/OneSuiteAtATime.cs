@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 [assembly: Xunit.AssemblyFixture(typeof(C10kServer.Tests.Shared.OneSuiteAtATime))]
 
 namespace C10kServer.Tests.Shared;
@@ -20,7 +18,7 @@ public sealed class OneSuiteAtATime : IDisposable
     private static FileStream Acquire()
     {
         string path = Path.Combine(Path.GetTempPath(), "c10kserver-tests.lock");
-        var watch = Stopwatch.StartNew();
+        var watch = RunningWatch.StartNew();
         while (true)
         {
             try

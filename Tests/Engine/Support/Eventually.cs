@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using C10kServer.Tests.Shared;
 
 namespace C10kServer.Engine.Tests.Support;
 
@@ -15,7 +16,7 @@ internal static class Eventually
     /// <returns>How long it took.</returns>
     internal static TimeSpan True(Func<bool> condition, Func<string> what)
     {
-        var watch = Stopwatch.StartNew();
+        var watch = RunningWatch.StartNew();
         while (!condition())
         {
             if (watch.Elapsed > Patience)
@@ -32,7 +33,7 @@ internal static class Eventually
     internal static void Equal<T>(T expected, Func<T> actual, [CallerArgumentExpression(nameof(actual))] string what = "")
     {
         T last = actual();
-        var watch = Stopwatch.StartNew();
+        var watch = RunningWatch.StartNew();
         while (!EqualityComparer<T>.Default.Equals(expected, last))
         {
             Assert.True(watch.Elapsed < Patience, $"{what} is {last}, not {expected}, after {Patience.TotalSeconds} s");
