@@ -52,7 +52,7 @@ public class LimitWarningTests
     {
         using var fixture = new ServerFixture(
             new LambdaHandler { Opened = static connection => connection.Write(new byte[20_000_000]) }, static options => options with { MaxSendQueue = 100_000 });
-        using TestClient client = fixture.Connect(receiveBuffer: 4096);
+        using TestClient client = fixture.Connect();
         client.AssertReset();
         AssertWarned(fixture, "SendQueueFull", "more than 100000 bytes", "-MaxSendQueue");
     }

@@ -55,7 +55,7 @@ public class FirstStartTests
         object echo = engine.GetType(typeof(BuiltInHandlers).FullName!, throwOnError: true)!
             .GetProperty(nameof(BuiltInHandlers.Echo))!.GetValue(null)!;
         optionsType.GetProperty(nameof(ServerOptions.HandlerFactory))!.SetValue(options, echo);
-        return Activator.CreateInstance(engine.GetType(typeof(Server).FullName!, throwOnError: true)!, options)!;
+        return Activator.CreateInstance(engine.GetType(typeof(Server).FullName!, throwOnError: true)!, options, null)!;
     }
 
     private static void Invoke(object server, string method, params object[] arguments)

@@ -22,7 +22,7 @@ enum { F_DUPFD_CLOEXEC = 1030 };
 #define CALLS(X)                                                                                                                \
     X(accept4) X(recv) X(send) X(epoll_ctl) X(epoll_wait) X(eventfd) X(epoll_create1) X(socket) X(bind) X(listen) X(setsockopt) \
     X(getsockopt) X(getsockname) X(shutdown) X(close) X(ioctl) X(write) X(getrlimit) X(clock_gettime) X(syscall) \
-    X(connect) X(fcntl) X(statx) X(open) X(timerfd_create) X(timerfd_settime) X(chmod) X(flock) X(unlink)
+    X(connect) X(fcntl) X(statx) X(open) X(timerfd_create) X(timerfd_settime) X(chmod) X(flock) X(unlink) X(sigprocmask)
 
 #define KIND(name) K_##name,
 enum kind { CALLS(KIND) KINDS };
@@ -367,6 +367,12 @@ SHIM(int, chmod, const char *path, unsigned mode)
 {
     FAIL_FIRST(chmod);
     return CALL(chmod, int (*)(const char *, unsigned))(path, mode);
+}
+
+SHIM(int, sigprocmask, int how, const void *set, void *old)
+{
+    FAIL_FIRST(sigprocmask);
+    return CALL(sigprocmask, int (*)(int, const void *, void *))(how, set, old);
 }
 
 SHIM(int, unlink, const char *path)
