@@ -40,7 +40,7 @@ internal sealed unsafe partial class Worker : IDisposable
     private Queue<Connection> _ready = new();
     private Queue<Connection> _readyNow = new();
     private readonly List<Connection> _sync = [];
-    private readonly List<Connection> _reap = [];
+    private readonly Queue<Connection> _reap = new();
     private StartGate? _startGate;
     private bool _mailboxPending;
 
@@ -196,7 +196,7 @@ internal sealed unsafe partial class Worker : IDisposable
 
     internal void AddToSync(Connection connection) => _sync.Add(connection);
 
-    internal void AddToReap(Connection connection) => _reap.Add(connection);
+    internal void AddToReap(Connection connection) => _reap.Enqueue(connection);
 
     internal void OnHandlerError(Connection connection, Exception exception)
     {
@@ -313,12 +313,9 @@ internal sealed unsafe partial class Worker : IDisposable
     /// <summary>The one close of connections in the code base.</summary>
     private void Reap()
     {
-        if (_reap.Count == 0)
-        {
-            return;
-        }
-
-        foreach (Connection connection in _reap)
+        // Out of the list before its descriptor is closed: after a fault in here the list is worked off again, and a second close would hit a
+        // stranger (pitfall 4).
+        while (_reap.TryDequeue(out Connection? connection))
         {
             if (connection.IsRegistered)
             {
@@ -337,7 +334,5 @@ internal sealed unsafe partial class Worker : IDisposable
             _server.Observers.OnClosed(record);
             _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
         }
-
-        _reap.Clear();
     }
 }

@@ -190,6 +190,9 @@ Describe 'about_C10kServer' {
             PortAccessDenied     = 'root cannot provoke it; that the engine''s failures have their Ids is tested below'
             StartFailed          = 'it is for what nobody has foreseen; as above'
         }
+
+        # A shell that can have no further thread is made for the engine's tests.
+        $tests += [System.IO.File]::ReadAllText("$PSScriptRoot/Faults/Shell.ps1")
         foreach ($id in [regex]::Matches((& $section 'ERRORS'), '(?m)^ {8}([A-Z]\w+) +[A-Z]\w+ ')) {
             $name = $id.Groups[1].Value
             if ($name -eq 'Id') { continue }
@@ -214,11 +217,11 @@ Describe 'about_C10kServer' {
                     default { $null }
                 }
             }
-            $record = $map.Invoke($null, @($constructor.Invoke(@($arguments)), $null))
+            $record = $map.Invoke($null, @($constructor.Invoke(@($arguments)), $null, ''))
             $record.CategoryInfo.Category | Should -Not -Be NotSpecified
             $record.FullyQualifiedErrorId
         }
-        foreach ($id in 'PortInUse', 'PortAccessDenied', 'AddressNotAvailable', 'DescriptorLimit') { $ids | Should -Contain $id }
+        foreach ($id in 'PortInUse', 'PortAccessDenied', 'AddressNotAvailable', 'DescriptorLimit', 'ThreadLimit') { $ids | Should -Contain $id }
         foreach ($id in $ids) { & $section 'ERRORS' | Should -Match "(?m)^ +$id " }
     }
 

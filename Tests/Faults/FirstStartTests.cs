@@ -62,7 +62,7 @@ public class FirstStartTests
     {
         try
         {
-            server.GetType().GetMethod(method)!.Invoke(server, arguments);
+            server.GetType().GetMethod(method, [.. arguments.Select(static argument => argument.GetType())])!.Invoke(server, arguments);
         }
         catch (TargetInvocationException e)
         {
