@@ -220,7 +220,7 @@ public sealed partial class Server
             }
             catch (ServerStartException e)
             {
-                bool another = e.Failure == StartFailure.PortInUse && left > 1;
+                bool another = e.Failure == StartFailure.PortInUse && sockets.Count > 0 && left > 1;
                 sockets.ForEach(static socket => socket.Dispose());
                 sockets.Clear();
                 if (!another)

@@ -62,7 +62,11 @@ public class FirstStartTests
     {
         try
         {
-            server.GetType().GetMethod(method, [.. arguments.Select(static argument => argument.GetType())])!.Invoke(server, arguments);
+            // The overload that needs the fewest further arguments, which are optional.
+            MethodInfo best = server.GetType().GetMethods()
+                .Where(candidate => candidate.Name == method && candidate.GetParameters().Length >= arguments.Length)
+                .MinBy(static candidate => candidate.GetParameters().Length)!;
+            best.Invoke(server, [.. arguments, .. new object?[best.GetParameters().Length - arguments.Length]]);
         }
         catch (TargetInvocationException e)
         {
