@@ -20,7 +20,15 @@ internal sealed class TestClient : IDisposable
             Socket.Bind(new IPEndPoint(source, 0));
         }
 
-        Socket.Connect(server);
+        try
+        {
+            Socket.Connect(server);
+        }
+        catch
+        {
+            Socket.Dispose();
+            throw;
+        }
     }
 
     internal Socket Socket { get; }
