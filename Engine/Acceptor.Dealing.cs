@@ -64,36 +64,60 @@ internal sealed unsafe partial class Acceptor
         return true;
     }
 
-    /// <summary>False when no worker takes connections any more, because the server is at its end.</summary>
+    /// <summary>
+    /// False when no worker takes connections any more, because the server is at its end. A connection for which there is no memory is reset, as
+    /// one that a limit turns away.
+    /// </summary>
     private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
     {
         // A client of a Unix domain socket has no address that could be counted.
         int perAddress = remote.HasAddress ? _server.Options.MaxConnectionsPerAddress : 0;
-        if (!_server.Admission.TryEnter(remote, _server.ConnectionLimit, perAddress, out int reached))
+        bool hasTicket = false;
+        try
         {
-            Reject(fd, remote, reached);
-            return true;
+            hasTicket = _server.Admission.TryEnter(remote, _server.ConnectionLimit, perAddress, out int reached);
+            if (hasTicket)
+            {
+                // Counted before a worker can count the connection's end.
+                Volatile.Write(ref _counters.Accepted, _counters.Accepted + 1);
+                bool taken = _take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress > 0 ? 1 : 0));
+                if (!taken)
+                {
+                    _ = Libc.Close(fd);
+                    GiveBack(remote, perAddress > 0);
+                }
+
+                return taken;
+            }
+
+            Volatile.Write(ref _counters.Rejected, _counters.Rejected + 1);
+            LogRejected(remote, reached);
+        }
+        catch (OutOfMemoryException)
+        {
+            // The count of addresses or the worker's mailbox could not grow. The descriptor is still this acceptor's.
+            if (hasTicket)
+            {
+                GiveBack(remote, perAddress > 0);
+            }
+
+            _counters.AcceptErrors++;
         }
 
-        // Counted before a worker can count the connection's end.
-        Volatile.Write(ref _counters.Accepted, _counters.Accepted + 1);
-        if (_take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress > 0 ? 1 : 0)))
-        {
-            return true;
-        }
-
-        _ = Libc.Close(fd);
-        Volatile.Write(ref _counters.Accepted, _counters.Accepted - 1);
-        _server.Admission.Leave(remote, perAddress > 0);
-        return false;
-    }
-
-    // A reset says at once what a silent close would leave the client to guess.
-    private void Reject(int fd, in SockAddr remote, int limit)
-    {
+        // A reset says at once what a silent close would leave the client to guess.
         Sockets.ResetOnClose(fd);
         _ = Libc.Close(fd);
-        Volatile.Write(ref _counters.Rejected, _counters.Rejected + 1);
+        return true;
+    }
+
+    private void GiveBack(in SockAddr remote, bool countedByAddress)
+    {
+        Volatile.Write(ref _counters.Accepted, _counters.Accepted - 1);
+        _server.Admission.Leave(remote, countedByAddress);
+    }
+
+    private void LogRejected(in SockAddr remote, int limit)
+    {
         if (_server.Log.IsEnabled(LogLevel.Debug))
         {
             _server.Log.ConnectionRejected(_server.Options.Name, remote.ToEndPoint(), limit);

@@ -26,6 +26,8 @@ internal sealed class BufferPool
     {
         if (_available.Count == 0)
         {
+            // Room for all slabs, because returning a block must not fail.
+            _available.EnsureCapacity(SlabCount + 1);
             _available.Add(new Slab());
             SlabCount++;
         }

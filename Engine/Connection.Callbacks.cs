@@ -223,10 +223,15 @@ public sealed partial class Connection
             {
                 _handler.OnClosed(this);
             }
-            finally
+            catch (Exception e)
             {
-                _worker.AddToReap(this);
+                FailHandler(e);
             }
+        }
+
+        if ((_flags & Flags.InReapList) == 0 && _worker.AddToReap(this))
+        {
+            _flags |= Flags.InReapList;
         }
 
         return false;
@@ -235,7 +240,16 @@ public sealed partial class Connection
     /// <summary>A handler's exception closes its connection; what it had written is still sent (pitfall 31).</summary>
     private void FailHandler(Exception exception)
     {
-        _worker.OnHandlerError(this, exception);
+        try
+        {
+            _worker.OnHandlerError(this, exception);
+        }
+        catch (OutOfMemoryException)
+        {
+            // The error is counted, and cannot be logged.
+            _worker.OnMemoryExhausted();
+        }
+
         BeginClose(CloseReason.HandlerError);
     }
 }

@@ -98,16 +98,27 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>The last act before the descriptor is closed: buffers go back, and a reset is made sure of where one is due.</summary>
+    /// <summary>An allocation for it has failed: it is reset, and what it has received goes at once. Allocates nothing.</summary>
+    internal void AbortForMemory()
+    {
+        Input?.Discard();
+        Abort(CloseReason.Aborted);
+
+        // Where it was over already, the list of connections with something due may have been what could not grow.
+        MarkReady();
+    }
+
+    /// <summary>The last act before the descriptor is closed: a reset is made sure of where one is due, and buffers go back. Allocates nothing.</summary>
     internal void Release()
     {
         Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
-        Output?.Clear();
-        Input?.Discard();
         if ((_flags & Flags.ResetOnClose) != 0)
         {
             Sockets.ResetOnClose(Fd);
         }
+
+        Output?.Clear();
+        Input?.Discard();
     }
 
     /// <summary>Gives the admission ticket back, once the descriptor is closed and the end is counted.</summary>

@@ -38,6 +38,18 @@ public sealed partial class Connection
     /// </summary>
     void ITimed.OnDeadline(long now)
     {
+        try
+        {
+            LookAtDeadlines(now);
+        }
+        catch (OutOfMemoryException)
+        {
+            _worker.OnMemoryExhausted(this);
+        }
+    }
+
+    private void LookAtDeadlines(long now)
+    {
         if (_state == ConnectionState.Closed)
         {
             return;

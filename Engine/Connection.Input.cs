@@ -240,7 +240,15 @@ public sealed partial class Connection
     internal void CloseByBudget()
     {
         Input?.Discard();
-        BeginClose(CloseReason.MessageTooLong);
+        try
+        {
+            BeginClose(CloseReason.MessageTooLong);
+        }
+        catch (OutOfMemoryException)
+        {
+            // Not on the account of the connection whose input grows.
+            Abort(CloseReason.MessageTooLong);
+        }
     }
 
     /// <summary>

@@ -148,6 +148,19 @@ public sealed partial class Connection
 
     private void Enqueue(ReadOnlySpan<byte> data, int most)
     {
+        try
+        {
+            Append(data, most);
+        }
+        catch (OutOfMemoryException)
+        {
+            // Not for the handler to catch: part of the bytes is with the kernel already, and nothing may follow a gap.
+            _worker.OnMemoryExhausted(this);
+        }
+    }
+
+    private void Append(ReadOnlySpan<byte> data, int most)
+    {
         _outstanding ??= new Outstanding();
         SendQueue output = _outstanding.Output ??= new SendQueue(_worker.Buffers);
         if ((long)output.Length + data.Length > most)
@@ -226,6 +239,8 @@ public sealed partial class Connection
             return;
         }
 
+        // First what may fail.
+        _outstanding ??= new Outstanding();
         if (Libc.Shutdown(Fd, Sockets.ShutWrite) != 0)
         {
             // Not connected any more: what waits on the socket tells why, a reset that nobody has read yet for one.
@@ -235,7 +250,6 @@ public sealed partial class Connection
         }
 
         _flags |= Flags.WriteShut;
-        _outstanding ??= new Outstanding();
         _outstanding.LastProgress = _worker.Now;
         _outstanding.Unsent = 0;
         _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.LingerTimeout));

@@ -59,6 +59,9 @@ public sealed partial class Connection : ITimed
 
         /// <summary>Nothing is received, because unfinished input takes too much memory. What is there of messages is still handled.</summary>
         PausedByBudget = 1 << 19,
+
+        /// <summary>In the worker's list of connections whose descriptors are to be closed.</summary>
+        InReapList = 1 << 20,
         Paused = PausedByHandler | PausedByBackpressure | PausedByAdmin | PausedBySession,
 
         /// <summary>recv has returned 0.</summary>
@@ -266,12 +269,14 @@ public sealed partial class Connection : ITimed
     /// Leaves its worker, which has taken it out of its lists; on that one's thread. Afterwards it is the new worker's, and
     /// nobody touches it before <see cref="Attach"/>.
     /// </summary>
-    internal Migrant Detach(Worker newWorker)
+    /// <param name="newWorker">Its owner from then on.</param>
+    /// <param name="output">Takes the queued output, of whose length it is.</param>
+    internal void Detach(Worker newWorker, byte[] output)
     {
         Debug.Assert(_state != ConnectionState.Closed, "a closed connection stays to be reaped");
         _worker.Timers.Cancel(this);
         _flags = (_flags & ~(Flags.InReadyList | Flags.InSyncList)) | Flags.InTransit;
-        byte[] output = Output?.TakeAll() ?? [];
+        Output?.MoveTo(output);
         Input?.Leave();
         if (_outstanding is not null)
         {
@@ -281,23 +286,23 @@ public sealed partial class Connection : ITimed
 
         // Last: who sees the new worker sees that it is on its way.
         Volatile.Write(ref _worker, newWorker);
-        return new Migrant(this, output);
     }
 
     /// <summary>For a migrant whose new worker turns out to be over.</summary>
     internal void Assign(Worker worker) => _worker = worker;
 
     /// <summary>On the new worker's thread, which has given it a slot. 0, or the errno of the registration.</summary>
+    /// <exception cref="OutOfMemoryException">The connection is this worker's, and cannot go on.</exception>
     internal int Attach(Epoll epoll, byte[] output)
     {
+        Input?.Enter(_worker.Inputs);
+        _flags &= ~(Flags.InTransit | Flags.PausedByBudget);
         if (output.Length > 0)
         {
             _outstanding!.Output = new SendQueue(_worker.Buffers);
             _outstanding.Output.Append(output);
         }
 
-        Input?.Enter(_worker.Inputs);
-        _flags &= ~(Flags.InTransit | Flags.PausedByBudget);
         Interest = WantedInterest();
         int errno = IsRegistered ? epoll.Add(Fd, Interest, ConnectionTable.Token(this)) : 0;
         ScheduleDeadline();
@@ -363,20 +368,34 @@ public sealed partial class Connection : ITimed
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void MarkReady()
     {
-        if ((_flags & Flags.InReadyList) == 0)
+        if ((_flags & Flags.InReadyList) == 0 && _worker.AddToReady(this))
         {
             _flags |= Flags.InReadyList;
-            _worker.AddToReady(this);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void MarkChanged()
     {
-        if ((_flags & Flags.InSyncList) == 0)
+        if ((_flags & Flags.InSyncList) == 0 && _worker.AddToSync(this))
         {
             _flags |= Flags.InSyncList;
-            _worker.AddToSync(this);
+        }
+    }
+
+    /// <summary>It could not stay in the ready list, which could not grow.</summary>
+    internal void LeaveReadyList() => _flags &= ~Flags.InReadyList;
+
+    /// <summary>
+    /// After a failed allocation: what was due may have been lost with a list that could not grow. Looks at everything again, which does no harm
+    /// where nothing was due.
+    /// </summary>
+    internal void MarkAgain()
+    {
+        if ((_flags & Flags.InReapList) == 0)
+        {
+            MarkReady();
+            MarkChanged();
         }
     }
 

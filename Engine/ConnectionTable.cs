@@ -10,6 +10,9 @@ namespace C10kServer.Engine;
 /// </summary>
 internal sealed class ConnectionTable
 {
+    /// <summary>The slot of a connection that could have none, because there was no memory.</summary>
+    internal const int NoSlot = -1;
+
     private Connection?[] _slots = new Connection?[64];
     private int[] _free = new int[64];
     private int _freeCount;
@@ -23,6 +26,7 @@ internal sealed class ConnectionTable
     internal int Capacity => _used;
 
     /// <summary>Gives the connection a slot and a generation of its own.</summary>
+    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
     internal void Add(Connection connection)
     {
         if (_freeCount > 0)
@@ -33,6 +37,8 @@ internal sealed class ConnectionTable
         {
             if (_used == _slots.Length)
             {
+                // Both, so that nothing has to grow when a connection is removed.
+                Array.Resize(ref _free, _used * 2);
                 Array.Resize(ref _slots, _used * 2);
             }
 
@@ -44,14 +50,15 @@ internal sealed class ConnectionTable
         Volatile.Write(ref _count, _count + 1);
     }
 
+    /// <summary>Takes the connection out. Allocates nothing.</summary>
     internal void Remove(Connection connection)
     {
-        _slots[connection.Slot] = null;
-        if (_freeCount == _free.Length)
+        if (connection.Slot == NoSlot)
         {
-            Array.Resize(ref _free, _freeCount * 2);
+            return;
         }
 
+        _slots[connection.Slot] = null;
         _free[_freeCount++] = connection.Slot;
         Volatile.Write(ref _count, _count - 1);
     }

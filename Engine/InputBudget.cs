@@ -72,6 +72,19 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
 
     void ITimed.OnDeadline(long now)
     {
+        try
+        {
+            Look(now);
+        }
+        catch (OutOfMemoryException)
+        {
+            worker.OnMemoryExhausted();
+            worker.Timers.Schedule(this, now + LookInterval);
+        }
+    }
+
+    private void Look(long now)
+    {
         bool isGraceOver = now >= _pausedSince + Grace;
         if (isGraceOver && Held > _limit)
         {

@@ -47,8 +47,15 @@ internal sealed class InputPool
         Held -= bytes.Length;
         if (_kept + bytes.Length <= MostKept)
         {
-            (_free[BitOperations.Log2((uint)bytes.Length)] ??= new Stack<byte[]>()).Push(bytes);
-            _kept += bytes.Length;
+            try
+            {
+                (_free[BitOperations.Log2((uint)bytes.Length)] ??= new Stack<byte[]>()).Push(bytes);
+                _kept += bytes.Length;
+            }
+            catch (OutOfMemoryException)
+            {
+                // The collector has it instead.
+            }
         }
     }
 

@@ -153,7 +153,7 @@ internal sealed class Listener : IDisposable
         {
             while (!_stopping)
             {
-                Turn();
+                TryTurn();
             }
         }
         catch (Exception e)
@@ -165,6 +165,22 @@ internal sealed class Listener : IDisposable
         {
             Rates.Stop();
             Dispose();
+        }
+    }
+
+    /// <summary>A turn. An allocation that fails costs the rest of the turn: what epoll reported is level-triggered and comes again.</summary>
+    private void TryTurn()
+    {
+        try
+        {
+            Turn();
+        }
+        catch (OutOfMemoryException)
+        {
+            _server.ListenerCounters.AcceptErrors++;
+
+            // This thread has no connections that would wait meanwhile, and would spin otherwise.
+            Thread.Sleep(Acceptor.PauseMilliseconds);
         }
     }
 

@@ -74,6 +74,10 @@ internal static partial class LogMessages
 
     [LoggerMessage(EventId = 36, Message = "{Server}: {Message}")]
     internal static partial void Reported(this ILogger log, LogLevel level, string server, string message);
+    [LoggerMessage(46, LogLevel.Error, "{Server}: memory ran out on worker {Worker}, {Count} times since it was last logged. The connections that " +
+        "needed memory were reset. Lower -MaxMessage or -MaxConnection, or give the process more memory.")]
+    internal static partial void MemoryExhausted(this ILogger log, string server, int worker, long count);
+
     [LoggerMessage(45, LogLevel.Warning, "{Server}: unfinished messages took more than {Limit} bytes of memory on worker {Worker}; the {Count} " +
         "connections with the longest were closed. Lower -MaxMessage, give -MessageTimeout, or use more workers.")]
     internal static partial void InputBudgetExceeded(this ILogger log, string server, int worker, int count, long limit);

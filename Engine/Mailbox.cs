@@ -48,10 +48,17 @@ internal readonly record struct Command(CommandKind Kind, int Fd = -1, SockAddr 
 /// </summary>
 internal sealed class Mailbox : IDisposable
 {
+    // Commands for which there is room from the start, so that a worker can be reached when memory has run out.
+    private const int LeastCapacity = 64;
+
+    // A post for which the queue cannot grow waits so often for so long until the consumer has made room.
+    private const int PatienceMilliseconds = 10;
+    private const int Patience = 100;
+
     private readonly Lock _lock = new();
     private readonly Descriptor _eventFd = EventFd.Open();
-    private Queue<Command> _posted = new();
-    private Queue<Command> _taken = new();
+    private Queue<Command> _posted = new(LeastCapacity);
+    private Queue<Command> _taken = new(LeastCapacity);
     private bool _signalled;
     private bool _waiting;
     private bool _closed;
@@ -77,27 +84,22 @@ internal sealed class Mailbox : IDisposable
     /// <summary>From any thread. False when the worker is over: the command was not taken, and what it owns is still the caller's.</summary>
     /// <param name="command">The command.</param>
     /// <param name="wake">Whether the consumer is woken for it. Otherwise the caller calls <see cref="Wake"/> soon.</param>
+    /// <exception cref="OutOfMemoryException">The queue could not grow, and the consumer did not make room within a second.</exception>
     internal bool Post(in Command command, bool wake = true)
     {
-        lock (_lock)
+        for (int attempt = 0; ; attempt++)
         {
-            if (_closed)
+            try
             {
-                return false;
+                return TryPost(command, wake);
             }
-
-            _posted.Enqueue(command);
-            _waiting = true;
-            if (!wake || _signalled)
+            catch (OutOfMemoryException) when (attempt < Patience)
             {
-                return true;
+                // The consumer swaps the queues in its next turn.
+                Wake();
+                Thread.Sleep(PatienceMilliseconds);
             }
-
-            _signalled = true;
         }
-
-        Signal();
-        return true;
     }
 
     /// <summary>From any thread: wakes the consumer for what was posted without, if it has not seen it by itself.</summary>
@@ -141,6 +143,29 @@ internal sealed class Mailbox : IDisposable
     }
 
     public void Dispose() => _eventFd.Dispose();
+
+    private bool TryPost(in Command command, bool wake)
+    {
+        lock (_lock)
+        {
+            if (_closed)
+            {
+                return false;
+            }
+
+            _posted.Enqueue(command);
+            _waiting = true;
+            if (!wake || _signalled)
+            {
+                return true;
+            }
+
+            _signalled = true;
+        }
+
+        Signal();
+        return true;
+    }
 
     private void Signal()
     {

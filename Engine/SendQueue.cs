@@ -30,6 +30,7 @@ internal sealed class SendQueue(BufferPool pool)
     }
 
     /// <summary>Copies: the caller's memory is its own again (pitfall 7).</summary>
+    /// <exception cref="OutOfMemoryException">Part of the bytes is in the queue. Nothing but <see cref="Clear"/> is to follow.</exception>
     internal void Append(ReadOnlySpan<byte> data)
     {
         Length += data.Length;
@@ -37,6 +38,7 @@ internal sealed class SendQueue(BufferPool pool)
         {
             if (_tailEnd == BufferPool.BlockSize)
             {
+                _blocks.EnsureCapacity(_blocks.Count + 1);
                 _tail = pool.Rent();
                 _blocks.Enqueue(_tail);
                 _tailEnd = 0;
@@ -66,10 +68,9 @@ internal sealed class SendQueue(BufferPool pool)
         }
     }
 
-    /// <summary>All bytes, out of the pool's blocks: for a connection that leaves its worker.</summary>
-    internal byte[] TakeAll()
+    /// <summary>Moves all bytes out of the pool's blocks, for a connection that leaves its worker.</summary>
+    internal void MoveTo(byte[] bytes)
     {
-        var bytes = new byte[Length];
         for (int n = 0; n < bytes.Length;)
         {
             ReadOnlySpan<byte> head = Head;
@@ -77,8 +78,6 @@ internal sealed class SendQueue(BufferPool pool)
             n += head.Length;
             Advance(head.Length);
         }
-
-        return bytes;
     }
 
     /// <summary>Drops all.</summary>

@@ -113,6 +113,13 @@ public sealed partial class Server
     }
 
     /// <summary>From a worker's thread, once a second at most.</summary>
+    internal void OnMemoryExhausted(int worker, long count)
+    {
+        _lastError = "memory ran out";
+        Log.MemoryExhausted(Options.Name, worker, count);
+    }
+
+    /// <summary>From a worker's thread, once a second at most.</summary>
     internal void OnInputBudgetExceeded(int worker, int closed, long limit) => Log.InputBudgetExceeded(Options.Name, worker, closed, limit);
 
     /// <summary>From a worker's thread at its end.</summary>

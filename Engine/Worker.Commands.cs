@@ -34,12 +34,26 @@ internal sealed unsafe partial class Worker
                 return;
             }
 
-            Obey(command);
+            TryObey(command);
             if (command.Kind == CommandKind.Walk)
             {
                 // A portion is a turn's worth, and the next one may wait in here already.
                 return;
             }
+        }
+    }
+
+    private void TryObey(in Command command)
+    {
+        try
+        {
+            Obey(command);
+        }
+        catch (OutOfMemoryException) when (command.Kind is CommandKind.Act or CommandKind.Walk)
+        {
+            // A row could not be made. The caller has its answer, and the connections are none the worse.
+            OnMemoryExhausted();
+            ObeyLate(command);
         }
     }
 
@@ -82,7 +96,16 @@ internal sealed unsafe partial class Worker
 
     private bool AdoptOwn(Command command)
     {
-        Adopt(command);
+        try
+        {
+            Adopt(command);
+        }
+        catch (OutOfMemoryException)
+        {
+            // It was for the log: by then the descriptor has its owner, or is closed.
+            OnMemoryExhausted();
+        }
+
         return true;
     }
 
@@ -96,30 +119,49 @@ internal sealed unsafe partial class Worker
         }
         catch (Exception e)
         {
+            // First what takes no memory.
             Counters.HandlerErrors++;
+            Refuse(command);
             _server.OnHandlerFactoryError(e);
+            return;
+        }
+
+        Connection connection;
+        try
+        {
+            connection = new Connection(this, id, command.Fd, command.Remote, (ListeningSocket)command.Subject!, handler, command.Number != 0);
+            _table.Add(connection);
+        }
+        catch (OutOfMemoryException)
+        {
+            OnMemoryExhausted();
             Refuse(command);
             return;
         }
 
-        var connection = new Connection(this, id, command.Fd, command.Remote, (ListeningSocket)command.Subject!, handler, command.Number != 0);
-        _table.Add(connection);
         int errno = _epoll.Add(command.Fd, Epoll.In | Epoll.RdHup, ConnectionTable.Token(connection));
         if (errno != 0)
         {
             _table.Remove(connection);
-            CountAdoptError(errno);
             Refuse(command);
+            CountAdoptError(errno);
             return;
         }
 
-        if (_server.Log.IsEnabled(LogLevel.Debug))
+        try
         {
-            _server.Log.ConnectionOpened(Options.Name, id, connection.RemoteEndPoint, Id);
-        }
+            if (_server.Log.IsEnabled(LogLevel.Debug))
+            {
+                _server.Log.ConnectionOpened(Options.Name, id, connection.RemoteEndPoint, Id);
+            }
 
-        _server.Observers.OnOpened(connection);
-        connection.Open();
+            _server.Observers.OnOpened(connection);
+            connection.Open();
+        }
+        catch (OutOfMemoryException)
+        {
+            OnMemoryExhausted(connection);
+        }
     }
 
     // As the acceptor does with its errors: a limit that is reached fails every connection that comes, and the log is bounded.
@@ -155,7 +197,14 @@ internal sealed unsafe partial class Worker
             return;
         }
 
-        session.Connection.Deliver(session);
+        try
+        {
+            session.Connection.Deliver(session);
+        }
+        catch (OutOfMemoryException)
+        {
+            OnMemoryExhausted(session.Connection);
+        }
     }
 
     private void Act(ConnectionRequest request)
@@ -198,75 +247,6 @@ internal sealed unsafe partial class Worker
 
         // A look is one connection's: what the kernel knows of it is not spared there.
         request.Answer(connection.ToInfo(tcp: request.Action == ConnectionAction.Look));
-    }
-
-    /// <summary>Gives a connection away, with all that belongs to it. False when the other worker is over: it stays then.</summary>
-    private bool Move(Connection connection, Worker to)
-    {
-        if (to == this)
-        {
-            return true;
-        }
-
-        // Out of every list of this thread before another thread may touch it.
-        int errno = connection.IsRegistered ? _epoll.Delete(connection.Fd) : 0;
-        Debug.Assert(errno == 0, "a connection knows whether it is registered");
-        _table.Remove(connection);
-        _sync.Remove(connection);
-        if (_ready.Contains(connection))
-        {
-            _ready = new Queue<Connection>(_ready.Where(other => other != connection));
-        }
-
-        // What it has told is on its way before another worker can add to it.
-        Gate?.Publish(Now);
-        Migrant migrant = connection.Detach(to);
-        _server.Workers.OnMoveBegun();
-        if (to.Post(new Command(CommandKind.TakeOver, Subject: migrant)))
-        {
-            return true;
-        }
-
-        connection.Assign(this);
-        TakeOver(migrant);
-        return false;
-    }
-
-    private void TakeOver(Migrant migrant)
-    {
-        Connection connection = migrant.Connection;
-        _table.Add(connection);
-        _server.Workers.OnMoveEnded();
-        int errno = connection.Attach(_epoll, migrant.Output);
-        if (errno != 0)
-        {
-            connection.FailSocket(errno);
-        }
-
-        if (connection.Tag is Session session)
-        {
-            // A handler thread may have posted to the worker before, which was over by then: nobody else would come for it.
-            Gate!.TakeOver(session);
-            connection.Deliver(session);
-        }
-    }
-
-    /// <summary>Retiring: connections go to the workers that stay; with the last one this one ends.</summary>
-    private void HandOver()
-    {
-        for (int slot = 0; slot < _table.Capacity && _table.Count > 0; slot++)
-        {
-            if (_table.At(slot) is { State: not ConnectionState.Closed } connection
-                && _server.Workers.Next() is { } heir && heir != this
-                && !Move(connection, heir) && _server.State == ServerState.Faulted)
-            {
-                // The heirs are over, because the server is: to wait for others would be to spin.
-                Stop(reset: false);
-                return;
-            }
-        }
-
-        _stopping |= _table.Count == 0;
     }
 
     private void Configure()
@@ -338,13 +318,20 @@ internal sealed unsafe partial class Worker
                 continue;
             }
 
-            if (reset)
+            try
             {
-                connection.Abort(CloseReason.ServerStopped);
+                if (reset)
+                {
+                    connection.Abort(CloseReason.ServerStopped);
+                }
+                else
+                {
+                    connection.Stop();
+                }
             }
-            else
+            catch (OutOfMemoryException)
             {
-                connection.Stop();
+                OnMemoryExhausted(connection);
             }
         }
     }

@@ -2,12 +2,58 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// How a worker ends. On the loop's thread.
+// How connections end with their descriptors, and a worker with its connections. On the loop's thread.
 internal sealed unsafe partial class Worker
 {
     // Callbacks that make further callbacks due run for so long after the end, and for so many passes on a machine that stands still.
     private const int LastCallbacksMilliseconds = 1000;
     private const int LastCallbackPasses = 100;
+
+    /// <summary>Closes the connections that are over, and tells of them.</summary>
+    private void Reap()
+    {
+        // Out of the list before its descriptor is closed: after a fault in here the list is worked off again, and a second close would hit a
+        // stranger (pitfall 4).
+        while (_reap.TryDequeue(out Connection? connection))
+        {
+            ClosedRing.Record record = connection.ToRecord();
+            try
+            {
+                connection.Release();
+                _server.ClosedConnections.Add(record);
+            }
+            catch (OutOfMemoryException)
+            {
+                OnMemoryExhausted();
+            }
+
+            CloseDescriptor(connection);
+            try
+            {
+                _server.Observers.OnClosed(record);
+                _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
+            }
+            catch (OutOfMemoryException)
+            {
+                OnMemoryExhausted();
+            }
+        }
+    }
+
+    /// <summary>The one close of connections in the code base. Allocates nothing.</summary>
+    private void CloseDescriptor(Connection connection)
+    {
+        if (connection.IsRegistered)
+        {
+            _ = _epoll.Delete(connection.Fd);
+        }
+
+        // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
+        _ = Libc.Close(connection.Fd);
+        _table.Remove(connection);
+        Counters.Closed++;
+        connection.LeaveServer(_server.Admission);
+    }
 
     /// <summary>
     /// The loop is over, in order or by a fault, and nothing that it owned stays behind: each connection gets its last callbacks, as far as
@@ -46,11 +92,12 @@ internal sealed unsafe partial class Worker
     private void RunLastCallbacks()
     {
         long deadline = Clock.Now + LastCallbacksMilliseconds;
-        for (int pass = 0; _ready.Count + _readyNow.Count + _reap.Count > 0 && (pass < LastCallbackPasses || Clock.Now < deadline); pass++)
+        for (int pass = 0; _ready.Count + _readyNow.Count + _reap.Count + _recoveryLeft > 0 && (pass < LastCallbackPasses || Clock.Now < deadline); pass++)
         {
             RunCallbacks();
             Gate?.Publish(Now);
             Reap();
+            Recover();
         }
     }
 
@@ -63,10 +110,7 @@ internal sealed unsafe partial class Worker
             if (_table.At(slot) is { } connection)
             {
                 Sockets.ResetOnClose(connection.Fd);
-                _ = Libc.Close(connection.Fd);
-                _table.Remove(connection);
-                Counters.Closed++;
-                connection.LeaveServer(_server.Admission);
+                CloseDescriptor(connection);
                 left++;
             }
         }

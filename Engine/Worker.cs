@@ -37,10 +37,10 @@ internal sealed unsafe partial class Worker : IDisposable
     private readonly EngineThread _thread;
     private readonly ConnectionTable _table = new();
     private readonly byte[] _scratch = GC.AllocateUninitializedArray<byte>(ScratchSize, pinned: true);
-    private Queue<Connection> _ready = new();
-    private Queue<Connection> _readyNow = new();
-    private readonly List<Connection> _sync = [];
-    private readonly Queue<Connection> _reap = new();
+    private Queue<Connection> _ready = new(LeastListCapacity);
+    private Queue<Connection> _readyNow = new(LeastListCapacity);
+    private readonly List<Connection> _sync = new(LeastListCapacity);
+    private readonly Queue<Connection> _reap = new(LeastListCapacity);
     private StartGate? _startGate;
     private bool _mailboxPending;
 
@@ -192,12 +192,6 @@ internal sealed unsafe partial class Worker : IDisposable
         }
     }
 
-    internal void AddToReady(Connection connection) => _ready.Enqueue(connection);
-
-    internal void AddToSync(Connection connection) => _sync.Add(connection);
-
-    internal void AddToReap(Connection connection) => _reap.Enqueue(connection);
-
     internal void OnHandlerError(Connection connection, Exception exception)
     {
         Counters.HandlerErrors++;
@@ -232,7 +226,7 @@ internal sealed unsafe partial class Worker : IDisposable
         {
             while (!_stopping)
             {
-                Turn();
+                TryTurn();
             }
         }
         catch (Exception e)
@@ -250,6 +244,7 @@ internal sealed unsafe partial class Worker : IDisposable
     private void Turn()
     {
         int n = Wait();
+        Recover();
         Acceptor.Advance(Now);
         Dispatch(n);
         ReadMailbox();
@@ -272,7 +267,14 @@ internal sealed unsafe partial class Worker : IDisposable
             uint ready = _epoll.Event(i, out ulong token);
             if (_table.TryGet(token, out Connection? connection))
             {
-                connection.OnEvents(ready);
+                try
+                {
+                    connection.OnEvents(ready);
+                }
+                catch (OutOfMemoryException)
+                {
+                    OnMemoryExhausted(connection);
+                }
             }
             else if (token == MailboxToken)
             {
@@ -292,9 +294,21 @@ internal sealed unsafe partial class Worker : IDisposable
         (_ready, _readyNow) = (_readyNow, _ready);
         while (_readyNow.TryDequeue(out Connection? connection))
         {
-            if (connection.RunCallbacks())
+            bool again;
+            try
             {
-                _ready.Enqueue(connection);
+                again = connection.RunCallbacks();
+            }
+            catch (OutOfMemoryException)
+            {
+                // The connection stays in the list, as its flag says.
+                OnMemoryExhausted(connection);
+                again = true;
+            }
+
+            if (again && !TryAdd(_ready, connection))
+            {
+                connection.LeaveReadyList();
             }
         }
     }
@@ -308,31 +322,5 @@ internal sealed unsafe partial class Worker : IDisposable
         }
 
         _sync.Clear();
-    }
-
-    /// <summary>The one close of connections in the code base.</summary>
-    private void Reap()
-    {
-        // Out of the list before its descriptor is closed: after a fault in here the list is worked off again, and a second close would hit a
-        // stranger (pitfall 4).
-        while (_reap.TryDequeue(out Connection? connection))
-        {
-            if (connection.IsRegistered)
-            {
-                _ = _epoll.Delete(connection.Fd);
-            }
-
-            connection.Release();
-            ClosedRing.Record record = connection.ToRecord();
-            _server.ClosedConnections.Add(record);
-
-            // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
-            _ = Libc.Close(connection.Fd);
-            _table.Remove(connection);
-            Counters.Closed++;
-            connection.LeaveServer(_server.Admission);
-            _server.Observers.OnClosed(record);
-            _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
-        }
     }
 }

@@ -92,6 +92,9 @@ public sealed partial class Session
 
     internal bool Scheduled { get; set; }
 
+    /// <summary>The one behind it while it waits for a consumer. The scheduler's lock's.</summary>
+    internal Session? NextReady { get; set; }
+
     /// <summary>
     /// The session has messages, or may get some, and no consumer takes them before its output has drained. Written under the scheduler's
     /// lock; the worker's thread looks at it without.

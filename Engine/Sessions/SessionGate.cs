@@ -14,7 +14,7 @@ internal sealed class SessionGate(SessionScheduler scheduler)
     // A full turn takes the better part of a millisecond: consumers begin meanwhile, instead of waiting for its end and then being waited for.
     private const int MostArrived = 16;
 
-    private readonly List<Session> _arrived = [];
+    private readonly List<Session> _arrived = new(MostArrived);
     private long _nudgedAt;
     private int _look = FirstLook;
     private int _owed;

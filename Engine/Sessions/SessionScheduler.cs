@@ -27,7 +27,11 @@ public sealed class SessionScheduler
     private static readonly long PatienceTicks = PatienceMilliseconds * Stopwatch.Frequency / 1000;
 
     private readonly object _gate = new();
-    private readonly Queue<Session> _ready = new();
+
+    // Sessions that wait for a consumer, linked through NextReady: putting one in takes no memory and so cannot fail half way.
+    private Session? _readyFirst;
+    private Session? _readyLast;
+    private int _readyCount;
     private readonly List<SessionConsumer> _consumers = [];
     private readonly SessionHandler _handler;
     private int _asleep;
@@ -53,7 +57,7 @@ public sealed class SessionScheduler
         {
             lock (_gate)
             {
-                return _ready.Count;
+                return _readyCount;
             }
         }
     }
@@ -87,7 +91,7 @@ public sealed class SessionScheduler
         lock (_gate)
         {
             _closed = true;
-            _ready.Clear();
+            (_readyFirst, _readyLast, _readyCount) = (null, null, 0);
             Monitor.PulseAll(_gate);
         }
     }
@@ -175,7 +179,7 @@ public sealed class SessionScheduler
     {
         lock (_gate)
         {
-            if (_ready.Count > 0)
+            if (_readyFirst is not null)
             {
                 _wakesUnderWay = _asleep;
                 Monitor.PulseAll(_gate);
@@ -311,11 +315,16 @@ public sealed class SessionScheduler
         Session? session;
         while (true)
         {
-            if (!_ready.TryDequeue(out session))
+            session = _readyFirst;
+            if (session is null)
             {
                 chain = null;
                 return null;
             }
+
+            _readyFirst = session.NextReady;
+            session.NextReady = null;
+            _readyCount--;
 
             if (!TryPark(session))
             {
@@ -329,7 +338,7 @@ public sealed class SessionScheduler
 
         chain = session.ChainFirst;
         session.ChainFirst = session.ChainLast = null;
-        if (_ready.Count > 0 && _asleep > 0)
+        if (_readyFirst is not null && _asleep > 0)
         {
             WakeIfNeeded(Clock.Now);
         }
@@ -364,12 +373,22 @@ public sealed class SessionScheduler
     {
         session.Scheduled = true;
         session.ScheduledAt = now;
-        _ready.Enqueue(session);
+        if (_readyFirst is null)
+        {
+            _readyFirst = session;
+        }
+        else
+        {
+            _readyLast!.NextReady = session;
+        }
+
+        _readyLast = session;
+        _readyCount++;
     }
 
     private void WakeIfNeeded(long now)
     {
-        if (_ready.TryPeek(out Session? first)
+        if (_readyFirst is { } first
             && _asleep > _wakesUnderWay
             && (now - first.ScheduledAt >= PatienceMilliseconds || (_wakesUnderWay == 0 && !IsAnyFree())))
         {

@@ -297,7 +297,7 @@ public sealed class LogFileTests : IDisposable
         Assert.Equal(StartFailure.LogPathNotWritable, e.Failure);
         Assert.Equal(errno, e.Errno);
         Assert.Equal(ServerState.Created, server.State);
-        Assert.Equal(0, ProcessLedger.EngineThreads());
+        Eventually.Equal(0, ProcessLedger.EngineThreads);
         ProcessLedger.AssertDescriptors(descriptors);
     }
 

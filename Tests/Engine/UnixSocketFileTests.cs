@@ -42,7 +42,7 @@ public sealed class UnixSocketFileTests : IDisposable
         }
 
         Assert.Equal(StartFailure.PortInUse, Assert.Throws<ServerStartException>(Make().Start).Failure);
-        Assert.Equal(0, ProcessLedger.EngineThreads());
+        Eventually.Equal(0, ProcessLedger.EngineThreads);
     }
 
     [Fact]

@@ -1,6 +1,6 @@
 # The module in a shell of its own, to which something befalls that would end a process or leave half of a server behind. Each case prints
 # "ok" at its end, or says what is wrong and ends with 1.
-param([string] $Case, [string] $Manifest, [string] $Shim)
+param([string] $Manifest, [string] $Case, [string] $Shim)
 $ErrorActionPreference = 'Stop'
 trap {
     "$_`n$($_.ScriptStackTrace)"
@@ -24,28 +24,7 @@ public class Unspeakable : Exception {
 }
 "@
 
-function Assert([bool] $Condition, [string] $What) {
-    if (-not $Condition) { throw $What }
-}
-
-function Wait-For([scriptblock] $Condition, [string] $What) {
-    $watch = [Diagnostics.Stopwatch]::StartNew()
-    while (-not (& $Condition)) {
-        if ($watch.Elapsed.TotalSeconds -gt 60) { throw "not within a minute: $What" }
-        Start-Sleep -Milliseconds 5
-    }
-}
-
-# Sockets, epolls and eventfds, and threads with the module's name.
-function Get-Ledger {
-    $links = foreach ($link in [IO.Directory]::GetFileSystemEntries('/proc/self/fd')) {
-        try { [IO.FileInfo]::new($link).LinkTarget } catch [IO.IOException] { }
-    }
-    $threads = foreach ($task in [IO.Directory]::GetDirectories('/proc/self/task')) {
-        try { [IO.File]::ReadAllText("$task/comm") } catch [IO.IOException] { }
-    }
-    '{0} descriptors, {1} threads' -f @($links -match '^socket:|\[event').Count, @($threads -match '^c10k').Count
-}
+. "$PSScriptRoot/Checks.ps1"
 
 function Test-Echo([int] $Port) {
     $client = [Net.Sockets.TcpClient]::new('127.0.0.1', $Port)

@@ -1,7 +1,3 @@
-using System.Diagnostics;
-using System.Reflection;
-using System.Runtime.InteropServices;
-
 namespace C10kServer.Faults.Tests;
 
 /// <summary>
@@ -10,8 +6,6 @@ namespace C10kServer.Faults.Tests;
 /// </summary>
 public class ShellTests
 {
-    private static readonly string Dotnet = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
-
     private static readonly string Threads = Path.Combine(AppContext.BaseDirectory, "libc10kthreads.so");
 
     [Theory]
@@ -31,35 +25,13 @@ public class ShellTests
     private static async Task Run(string @case)
     {
         Assert.SkipUnless(File.Exists(Threads), "The shim of threads is not built: no C compiler (gcc) was found when this project was built.");
-        var start = new ProcessStartInfo(
-            Dotnet,
-            ["exec", Metadata("PowerShellAssembly"), "-NoProfile", "-NonInteractive", "-File", Metadata("ShellScript"), @case, Metadata("Manifest"), Threads])
+        using ShellProcess shell = ShellProcess.Start("ShellScript", [@case, Threads], static start =>
         {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        start.Environment["LD_PRELOAD"] = Threads;
-        start.Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
+            start.Environment["LD_PRELOAD"] = Threads;
 
-        // The runtime would start a thread of its own whenever it recompiles a method, on whichever thread called that one.
-        start.Environment["DOTNET_TieredCompilation"] = "0";
-        using var shell = Process.Start(start)!;
-        Task<string> output = shell.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        Task<string> errors = shell.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        try
-        {
-            using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(15));
-            await shell.WaitForExitAsync(patience.Token);
-        }
-        finally
-        {
-            shell.Kill();
-        }
-
-        string text = $"{await output}{await errors}";
-        Assert.True(shell.ExitCode == 0 && text.Trim() == "ok", $"exit code {shell.ExitCode}: {text}");
+            // The runtime would start a thread of its own whenever it recompiles a method, on whichever thread called that one.
+            start.Environment["DOTNET_TieredCompilation"] = "0";
+        });
+        await shell.AssertOk();
     }
-
-    private static string Metadata(string key) =>
-        typeof(ShellTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!;
 }

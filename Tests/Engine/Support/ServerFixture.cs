@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 
 namespace C10kServer.Engine.Tests.Support;
@@ -6,6 +7,7 @@ namespace C10kServer.Engine.Tests.Support;
 internal sealed class ServerFixture : IDisposable
 {
     private readonly int _descriptors = ProcessLedger.Descriptors();
+    private readonly ConcurrentBag<TestClient> _clients = [];
 
     internal ServerFixture(ConnectionHandler handler, Func<ServerOptions, ServerOptions>? with = null)
         : this(() => handler, with)
@@ -26,7 +28,13 @@ internal sealed class ServerFixture : IDisposable
     /// <summary>What a test expects of handlers unless it says otherwise.</summary>
     internal int ExpectedHandlerErrors { get; set; }
 
-    internal TestClient Connect(int receiveBuffer = 0) => new(EndPoint, receiveBuffer);
+    /// <summary>A client. From any thread. The fixture closes it at the latest, so that a test that fails half way shows why and not this.</summary>
+    internal TestClient Connect(int receiveBuffer = 0)
+    {
+        var client = new TestClient(EndPoint, receiveBuffer);
+        _clients.Add(client);
+        return client;
+    }
 
     internal IReadOnlyList<ConnectionInfo> Rows(ConnectionFilter? filter = null)
     {
@@ -44,6 +52,7 @@ internal sealed class ServerFixture : IDisposable
     public void Dispose()
     {
         Server.Stop();
+        Array.ForEach([.. _clients], static client => client.Dispose());
         Assert.True(Server.State == ServerState.Stopped, $"{Server.State}: {Server.LastError}\n{string.Join('\n', Server.Options.Log.GetRecords())}");
         Assert.Equal(Server.Accepted, Server.Closed);
         Assert.Equal(ExpectedHandlerErrors, Server.HandlerErrors);

@@ -1,0 +1,27 @@
+using C10kServer.Engine.Handlers;
+
+namespace C10kServer.Faults.Tests;
+
+/// <summary>A load generator whose process is stopped, tried in a shell of its own: see Load.ps1.</summary>
+public class LoadStandstillTests
+{
+    private static readonly TimeSpan Stop = TimeSpan.FromSeconds(4);
+
+    [Fact]
+    public async Task After_the_process_was_stopped_no_answer_that_came_meanwhile_counts_as_late()
+    {
+        using var fixture = new ServerFixture(new EchoHandler());
+        using (ShellProcess shell = ShellProcess.Start("LoadScript", [$"{fixture.EndPoint.Port}"], static _ => { }))
+        {
+            Eventually.True(() => fixture.Server.MessagesReceived > 10_000 || shell.HasEnded);
+            shell.Signal("STOP");
+
+            // The condition is the time itself: it is longer than the timeout of the load.
+            Thread.Sleep(Stop);
+            shell.Signal("CONT");
+            await shell.AssertOk();
+        }
+
+        Eventually.Equal(0, () => fixture.Server.ConnectionCount);
+    }
+}
