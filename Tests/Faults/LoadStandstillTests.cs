@@ -2,7 +2,7 @@ using C10kServer.Engine.Handlers;
 
 namespace C10kServer.Faults.Tests;
 
-/// <summary>A load generator whose process is stopped, tried in a shell of its own: see Load.ps1.</summary>
+/// <summary>A load generator whose process is stopped, tried in a shell of its own: see LoadStandstill.ps1.</summary>
 public class LoadStandstillTests
 {
     private static readonly TimeSpan Stop = TimeSpan.FromSeconds(4);
@@ -11,7 +11,7 @@ public class LoadStandstillTests
     public async Task After_the_process_was_stopped_no_answer_that_came_meanwhile_counts_as_late()
     {
         using var fixture = new ServerFixture(new EchoHandler());
-        using (ShellProcess shell = ShellProcess.Start("LoadScript", [$"{fixture.EndPoint.Port}"], static _ => { }))
+        using (ShellProcess shell = ShellProcess.Start("LoadStandstillScript", [$"{fixture.EndPoint.Port}"], static _ => { }))
         {
             Eventually.True(() => fixture.Server.MessagesReceived > 10_000 || shell.HasEnded);
             shell.Signal("STOP");

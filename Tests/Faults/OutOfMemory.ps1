@@ -1,4 +1,4 @@
-# A server in a shell of little memory, see MemoryTests.cs. It prints its port and waits for a line while clients use the memory up. The shell does
+# A server in a shell of little memory, see OutOfMemoryTests.cs. It prints its port and waits for a line while clients use the memory up. The shell does
 # nothing meanwhile, because its own commands need memory, too. When these clients are gone it prints how many connections are left, and waits
 # for another line. At the end it says "ok", or what is wrong.
 param([string] $Manifest, [int] $Workers)

@@ -3,8 +3,8 @@ using System.Net.Sockets;
 
 namespace C10kServer.Faults.Tests;
 
-/// <summary>What becomes of a server whose process has too little memory for what clients send, tried in a shell of its own: see Memory.ps1.</summary>
-public class MemoryTests
+/// <summary>What becomes of a server whose process has too little memory for what clients send, tried in a shell of its own: see OutOfMemory.ps1.</summary>
+public class OutOfMemoryTests
 {
     // What the collector may use, in hexadecimal: 64 MB, which is less than a worker's budget of unfinished input. A shell with the module takes half of it.
     private const string HeapLimit = "0x4000000";
@@ -18,7 +18,7 @@ public class MemoryTests
     public async Task A_connection_for_which_there_is_no_memory_is_reset_and_the_server_goes_on(int workers)
     {
         using ShellProcess shell = ShellProcess.Start(
-            "MemoryScript", [workers.ToString(System.Globalization.CultureInfo.InvariantCulture)], start => start.Environment["DOTNET_GCHeapHardLimit"] = HeapLimit);
+            "OutOfMemoryScript", [$"{workers}"], start => start.Environment["DOTNET_GCHeapHardLimit"] = HeapLimit);
         var server = new IPEndPoint(IPAddress.Loopback, await shell.ReadNumber());
         using (var bystander = new TestClient(server))
         {
