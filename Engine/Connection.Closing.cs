@@ -18,6 +18,12 @@ public sealed partial class Connection
     }
 
     /// <summary>Closes at once with a reset. What is queued is dropped, and every request ends with the reason.</summary>
+    /// <remarks>
+    /// The bytes that the kernel has taken and the peer has not received are dropped too. TCP sends a reset once and does not repeat it. The network
+    /// may lose it, and a peer whose kernel has no memory left for what arrives drops it, because it lies outside the closed window
+    /// (RFC 9293, 3.10.7.4). Such a peer stays open until it sends its next packet, which may be the acknowledgement that a read causes: the
+    /// kernel here answers that packet with another reset.
+    /// </remarks>
     public void Abort()
     {
         CheckThread();

@@ -110,8 +110,9 @@ public sealed record ServerOptions
     public int HighWaterMark { get; init; } = 64 * 1024;
 
     /// <summary>
-    /// Bytes. A connection whose handler would queue more output is reset. Where there are handler threads, or somebody else sends, nobody is
-    /// reset: see <see cref="Session.Send"/> and <see cref="SendOutcome.QueueFull"/>. What a handler thread answers to one message is not bounded.
+    /// Bytes. A connection whose handler would queue more output is reset. Output that the socket takes at once is not queued and does not count,
+    /// however long it is. A handler thread or another sender that would queue more causes no reset: see <see cref="Session.Send"/> and
+    /// <see cref="SendOutcome.QueueFull"/>. What a handler thread answers to one message is not bounded.
     /// </summary>
     public int MaxSendQueue { get; init; } = 8 * 1024 * 1024;
 

@@ -66,6 +66,25 @@ public class BackpressureTests
     }
 
     [Fact]
+    public void What_the_socket_takes_at_once_does_not_count_towards_the_cap()
+    {
+        const int Cap = 1000;
+        const int Size = 10 * Cap;
+        var handler = new LambdaHandler { Received = static (connection, _) => connection.Write(Keyed.Bytes(1, Size)) };
+        using var fixture = new ServerFixture(handler, static options => options with { HighWaterMark = Cap, MaxSendQueue = Cap });
+        using TestClient client = fixture.Connect();
+        for (int i = 0; i < 3; i++)
+        {
+            // The client has read all that was sent before, so that the socket has room for as much again.
+            client.Send([1]);
+            Keyed.Verify(1, client.Receive(Size));
+        }
+
+        Assert.Equal(CloseReason.None, Assert.Single(fixture.Rows()).CloseReason);
+        Assert.DoesNotContain(fixture.Server.Options.Log.GetRecords(), static record => record.Name == "SendQueueFull");
+    }
+
+    [Fact]
     public void OnDrained_comes_once_for_each_time_above_the_mark()
     {
         int drained = 0;

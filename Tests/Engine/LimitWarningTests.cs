@@ -53,9 +53,11 @@ public class LimitWarningTests
         using var fixture = new ServerFixture(
             new LambdaHandler { Opened = static connection => connection.Write(new byte[20_000_000]) }, static options => options with { MaxSendQueue = 100_000 });
 
-        // That the client is reset is held by BackpressureTests.
+        // The client reads nothing before the warning is there. The socket would else take all 20 MB in the one send that Write makes, because
+        // the kernel goes on with a send for as long as the reader makes room: nothing would be queued, and the connection would rightly stay open.
         using TestClient client = fixture.Connect();
         AssertWarned(fixture, "SendQueueFull", "more than 100000 bytes", "-MaxSendQueue");
+        client.AssertReset();
     }
 
     [Fact]
