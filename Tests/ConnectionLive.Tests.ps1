@@ -517,6 +517,37 @@ Describe 'Watch-C10kConnection' {
         (Close-Shell $running).TotalMilliseconds | Should -BeLessThan 500
     }
 
+    It 'that is stopped leaves a server as it is that restarts in this moment' {
+        $flags = [System.Reflection.BindingFlags]'Instance, Static, NonPublic'
+        $added = [C10kServer.Server].Assembly.GetType('C10kServer.ServerRegistry').GetField('Added', $flags)
+        $first = @(Get-C10kServer)[0]
+        $last = Start-C10kServer -Name WatchLast -Workers 1
+        $running = Open-Shell '[System.Threading.Thread]::CurrentThread; Watch-C10kConnection'
+        Wait-Until { (Get-WatcherCount $last) -eq 1 }
+        $thread = $running.Rows[0]
+
+        # The watch leaves its servers in their order. It is held at the first one, while the last one restarts.
+        $events = $first.GetType().GetProperty('Events', $flags).GetValue($first)
+        $gate = $events.GetType().GetField('_gate', $flags).GetValue($events)
+        $gate.Enter()
+        try {
+            $stopping = $running.Shell.BeginStop($null, $null)
+            Wait-Until { -not $added.GetValue($null) -and $thread.ThreadState.HasFlag([System.Threading.ThreadState]::WaitSleepJoin) }
+            $last | Restart-C10kServer
+        } finally {
+            $gate.Exit()
+            $running.Shell.EndStop($stopping)
+            $running.Shell.Dispose()
+        }
+
+        (Get-C10kServer WatchLast).State | Should -Be Running
+        $guest = Connect-Client $last 1
+        Test-Echo $guest -Seed 1 -Count 100 | Should -BeTrue
+        $guest.Dispose()
+        foreach ($one in $first, $last) { Get-WatcherCount $one | Should -Be 0 }
+        $last | Stop-C10kServer
+    }
+
     It 'unsubscribes when the pipeline wants no more' {
         do {
             & { $server; Invoke-Visit $server 5 } | Watch-C10kConnection | ForEach-Object { $first = $_; break }
