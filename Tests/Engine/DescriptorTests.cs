@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using C10kServer.Engine.Handlers;
 using C10kServer.Engine.Tests.Support;
@@ -54,13 +55,19 @@ public class DescriptorTests
         var echo = new LambdaHandler { Received = static (connection, data) => connection.Write(data) };
         var batch = new LambdaHandler
         {
-            Opened = connection => victims.Add(connection),
+            Opened = connection =>
+            {
+                if (connection.Worker.Id == 0)
+                {
+                    victims.Add(connection);
+                }
+            },
             Received = (connection, data) =>
             {
                 if (data[0] == 1)
                 {
                     // The events of all the others are made up by the time that this returns.
-                    go.Wait(Eventually.Patience);
+                    Assert.True(go.Wait(Eventually.Patience));
                 }
                 else if (!closed.IsSet)
                 {
@@ -72,7 +79,7 @@ public class DescriptorTests
                     }
 
                     closed.Set();
-                    reused.Wait(Eventually.Patience);
+                    Assert.True(reused.Wait(Eventually.Patience));
                 }
                 else if (victims.Contains(connection))
                 {
@@ -81,13 +88,19 @@ public class DescriptorTests
             },
         };
 
+        // Two workers, because the thread that accepts is then neither of them: the batch holds worker 0, and accepting goes on.
         int made = 0;
-        using var fixture = new ServerFixture(() => made++ < Count ? batch : echo, static options => options with { WorkerCount = 1 });
-        List<TestClient> clients = [.. Enumerable.Range(0, Count).Select(_ => fixture.Connect())];
-        Eventually.Equal(Count, () => batch.OpenedCount);
-        clients[0].Send([1]);
+        using var fixture = new ServerFixture(
+            () => Interlocked.Increment(ref made) <= 2 * Count ? batch : echo,
+            static options => options with { WorkerCount = 2, Dispatch = DispatchMode.RoundRobin });
+        List<TestClient> clients = [.. Enumerable.Range(0, 2 * Count).Select(_ => fixture.Connect())];
+        Eventually.Equal(2 * Count, () => batch.OpenedCount);
+        HashSet<EndPoint> there = [.. fixture.Rows().Where(static row => row.Worker == 0).Select(static row => row.RemoteEndPoint)];
+        List<TestClient> held = [.. clients.Where(client => there.Contains(client.Socket.LocalEndPoint!))];
+        Assert.Equal(Count, held.Count);
+        held[0].Send([1]);
         Eventually.True(() => fixture.Server.GetWorkers()[0].State == WorkerState.Stalled);
-        clients.Skip(1).ToList().ForEach(static client => client.Send([2]));
+        held.Skip(1).ToList().ForEach(static client => client.Send([2]));
         go.Set();
         Assert.True(closed.Wait(Eventually.Patience, TestContext.Current.CancellationToken));
 
@@ -98,7 +111,8 @@ public class DescriptorTests
             strangers[i].Send(Keyed.Bytes(i, 3000));
         }
 
-        Eventually.Equal(3 * Count, () => fixture.Server.Accepted);
+        Eventually.Equal(4 * Count, () => fixture.Server.Accepted);
+        Assert.Equal(0, fixture.Server.Closed);
         reused.Set();
         for (int i = 0; i < strangers.Count; i++)
         {
