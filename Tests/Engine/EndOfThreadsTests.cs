@@ -277,20 +277,23 @@ public class EndOfThreadsTests
         Server? own = null;
         Server? another = null;
         var thrown = new List<Exception?>();
+
+        // A thread that waited for itself would wait for as long, and get another exception or none.
+        var patience = TimeSpan.FromSeconds(1);
         bool found = true;
         using var asked = new ServerFixture(new EchoHandler());
-        var fixture = new ServerFixture(new LambdaHandler
+        using var fixture = new ServerFixture(new LambdaHandler
         {
             Received = (connection, data) =>
             {
                 var self = new ConnectionRef(connection.Id);
-                thrown.Add(Record.Exception(() => own!.TryAct(self, ConnectionAction.Look, Eventually.Patience, CancellationToken.None, out _)));
-                thrown.Add(Record.Exception(() => own!.TrySend(self, [1], Eventually.Patience, CancellationToken.None, out _)));
+                thrown.Add(Record.Exception(() => own!.TryAct(self, ConnectionAction.Look, patience, CancellationToken.None, out _)));
+                thrown.Add(Record.Exception(() => own!.TrySend(self, [1], patience, CancellationToken.None, out _)));
                 thrown.Add(Record.Exception(() => own!.Walk(ConnectionFilter.All)));
                 thrown.Add(Record.Exception(() =>
                 {
                     using ConnectionWalk walk = own!.Broadcast(ConnectionFilter.All, [1]);
-                    walk.TryTake(Eventually.Patience, CancellationToken.None, out _);
+                    walk.TryTake(patience, CancellationToken.None, out _);
                 }));
                 found = another!.TryAct(self, ConnectionAction.Look, Eventually.Patience, CancellationToken.None, out _);
                 connection.Close();
@@ -300,14 +303,13 @@ public class EndOfThreadsTests
         using TestClient client = fixture.Connect();
         client.Send([0]);
         client.ReceiveToEnd();
+
+        // Both before a fixture's end, because each fixture looks whether a thread is left in the process.
+        own.Stop();
+        another.Stop();
         Assert.All(thrown, static e => Assert.IsType<InvalidOperationException>(e));
         Assert.Equal(4, thrown.Count);
         Assert.False(found);
-
-        // Each fixture looks whether a thread is left in the process.
-        own.Stop();
-        another.Stop();
-        fixture.Dispose();
     }
 
     [Fact]
