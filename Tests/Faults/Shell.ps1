@@ -118,9 +118,10 @@ switch ($Case) {
         $server = Start-C10kServer -Name s -WorkerCount 1 -HandlerCount 2 -Framing Line -ScriptBlock { 'in'; $Connection.SendText("A`n"); [Threading.Thread]::Sleep(4000) }
         $client = Test-Echo $server.Port
         [Threads]::Allow(0)
-        try { $server | Stop-C10kServer } finally { [Threads]::Allow(-1) }
+        try { $server | Stop-C10kServer; $failure = $null } catch { $failure = $_ } finally { [Threads]::Allow(-1) }
         Assert ($server.State -eq 'Stopped') "it is $($server.State)"
-        Assert ($null -eq (Get-C10kServer)) 'a stopped server is left in the list'
+        Assert ($null -eq (Get-C10kServer)) "a stopped server is left in the list: $failure"
+        Assert ($null -eq $failure) "the stop has failed: $failure"
         $client.Dispose()
         (Test-Echo (Start-C10kServer -Name s).Port).Dispose()
         Stop-C10kServer s
