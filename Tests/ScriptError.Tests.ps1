@@ -204,9 +204,11 @@ Describe 'A script handler that takes too long' -Tag Slow {
     It 'is not stopped for time in which the process stood still' {
         $begun = [System.Threading.ManualResetEventSlim]::new()
         $server = Start-C10kServer -Framing Line -HandlerCount 1 -HandlerTimeout 3000ms -ScriptBlock {
-            # It is at work before the stop and after it.
-            ($using:begun).Set()
-            foreach ($step in 1..12) { [System.Threading.Thread]::Sleep(100) }
+            # It is at work before the stop, for longer than from one look of the watching thread to the next (375 ms), and after the stop.
+            foreach ($step in 1..14) {
+                [System.Threading.Thread]::Sleep(100)
+                if ($step -eq 8) { ($using:begun).Set() }
+            }
             'done'
         }
         $talk = Open-Talk $server
