@@ -273,7 +273,14 @@ Describe 'Restart-C10kServer' {
     }
 
     It 'keeps its port while it drains for the restart' {
+        function Get-Listener([int] $Port) {
+            $row = '^ *\d+: 0100007F:{0:X4} 00000000:0000 0A(?: +\S+){{5}} +(\d+) ' -f $Port
+            foreach ($line in [System.IO.File]::ReadAllLines('/proc/net/tcp')) { if ($line -match $row) { $Matches[1] } }
+        }
+
         $server = Start-C10kServer -Name web
+        $socket = Get-Listener $server.Port
+        $socket | Should -Match '^\d+$'
         $client = Open-Socket $server
         Wait-Until { $server.ConnectionCount -eq 1 }
         $aside = Invoke-Aside 'Restart-C10kServer web -Drain'
@@ -284,6 +291,7 @@ Describe 'Restart-C10kServer' {
         $aside.Shell.Streams.Error | Should -BeNullOrEmpty
         $server.State | Should -Be Running
         $server.Port | Should -Be $port
+        Get-Listener $port | Should -Be $socket -Because 'a socket that is closed in between may lose its port to another'
         (Get-C10kServer web).Id | Should -Be $server.Id
         $aside.Shell.Dispose()
     }
