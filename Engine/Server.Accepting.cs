@@ -9,7 +9,7 @@ public sealed partial class Server
     // Between two tries to end a server that has drained.
     private const int EndDrainInterval = 1000;
 
-    private volatile ListenerHandover? _handover;
+    private volatile SocketHandover? _handover;
     private long _endDrainAt;
 
     /// <summary>
@@ -20,7 +20,7 @@ public sealed partial class Server
         // The listener last: what a worker has given to it is there by then.
         _state == ServerState.Draining
         && Workers.AreDrained
-        && _listener!.IsDrained
+        && _acceptLoop!.IsDrained
         && ConnectionCount == 0;
 
     /// <summary>
@@ -30,7 +30,7 @@ public sealed partial class Server
     public Action? Drained { get; set; }
 
     /// <summary>Where the acceptors leave their sockets at the end; null where they close them.</summary>
-    internal ListenerHandover? Handover => _handover;
+    internal SocketHandover? Handover => _handover;
 
     /// <summary>Milliseconds that a drain tries to accept what waits in the kernel's queue. Then the queue is given up.</summary>
     internal int QueuePatience { get; set; } = 10_000;
@@ -44,7 +44,7 @@ public sealed partial class Server
     internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
 
     /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
-    internal void GiveSockets(Worker worker, ListenerHandover? from = null)
+    internal void GiveSockets(Worker worker, SocketHandover? from = null)
     {
         if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
         {
@@ -59,17 +59,17 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From the thread of a worker that accepts no more: the Listener does.</summary>
+    /// <summary>From the thread of a worker that accepts no more: the AcceptLoop does.</summary>
     /// <param name="sockets">The worker's.</param>
     /// <param name="leaving">Whether they are closed once their queues are served, because the worker leaves.</param>
     internal void ReturnSockets(ListeningSocket[] sockets, bool leaving)
     {
         Array.ForEach(sockets, socket => socket.IsLeaving = leaving);
-        _listener!.TakeOver(sockets);
+        _acceptLoop!.TakeOver(sockets);
     }
 
     /// <summary>
-    /// From the Listener's thread at each turn of a drain: nobody may be waiting for the drain's end any more, so that the server ends by itself. Another
+    /// From the AcceptLoop's thread at each turn of a drain: nobody may be waiting for the drain's end any more, so that the server ends by itself. Another
     /// thread stops it, because <see cref="Stop"/> waits for this one.
     /// </summary>
     internal void EndDrain(long now)
@@ -107,7 +107,7 @@ public sealed partial class Server
     /// </summary>
     /// <param name="acceptor">Whose the sockets are, except with ReusePort.</param>
     /// <param name="from">The sockets of the server whose place this one takes.</param>
-    private void Listen(Acceptor acceptor, ListenerHandover? from)
+    private void Listen(Acceptor acceptor, SocketHandover? from)
     {
         bool shared = Options.Dispatch == DispatchMode.ReusePort;
         var endPoints = new List<EndPoint>();
@@ -160,7 +160,7 @@ public sealed partial class Server
     }
 
     /// <summary>A socket that another server has left for this one, and which listens; null where there is none.</summary>
-    private ListeningSocket? TakeOver(ListenerHandover? from, EndPoint endPoint)
+    private ListeningSocket? TakeOver(SocketHandover? from, EndPoint endPoint)
     {
         while (from?.Take(endPoint) is { } socket)
         {
@@ -200,7 +200,7 @@ public sealed partial class Server
     /// A socket for each address, all on one port. Where the kernel is to choose it (port 0) it looks at the first address alone, so that
     /// another may have the port in use: then some more ports are tried.
     /// </summary>
-    private List<ListeningSocket> OpenAddresses(ListenerHandover? from)
+    private List<ListeningSocket> OpenAddresses(SocketHandover? from)
     {
         const int Tries = 16;
         var sockets = new List<ListeningSocket>();
@@ -256,7 +256,7 @@ public sealed partial class Server
     private void SetIntake(Intake intake)
     {
         _intake = intake;
-        _listener!.Wake();
+        _acceptLoop!.Wake();
 
         // With ReusePort they accept; it wakes them, whatever else it does.
         Workers.Post(new Command(CommandKind.Configure));

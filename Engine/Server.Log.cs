@@ -139,7 +139,7 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Says how many events the throttles have left out. From the Listener's thread once a second, at the end, and from whoever logs the
+    /// Says how many events the throttles have left out. From the AcceptLoop's thread once a second, at the end, and from whoever logs the
     /// next one: so each is told, and before what came after it.
     /// </summary>
     internal void LogLeftOut()

@@ -12,7 +12,7 @@ public sealed partial class Server
     /// <param name="from">The sockets of a server whose place this one takes. It uses those that fit.</param>
     /// <exception cref="ServerStartException">Nothing is left behind, and the server may be started again.</exception>
     /// <exception cref="InvalidOperationException">The server was started before.</exception>
-    public void Start(ListenerHandover? from)
+    public void Start(SocketHandover? from)
     {
         lock (_lifecycle)
         {
@@ -21,25 +21,25 @@ public sealed partial class Server
                 throw new InvalidOperationException($"The server is {_state}: a server starts once.");
             }
 
-            Listener? listener = null;
+            AcceptLoop? acceptLoop = null;
             var gate = new StartGate();
             try
             {
                 SpareDescriptors.Join();
                 _spares = 1;
                 ConnectionLimit = Descriptors.ConnectionLimit(Options);
-                listener = new Listener(this);
+                acceptLoop = new AcceptLoop(this);
                 Workers.Make(Options.WorkerCount);
 
                 // With one worker there is nobody to deal to: the loop that will have the connections accepts them itself, which saves a hop from
                 // thread to thread for each.
-                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : listener.Acceptor, from);
+                Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : acceptLoop.Acceptor, from);
                 Workers.Start(gate);
-                listener.Start(gate);
+                acceptLoop.Start(gate);
                 OpenLog();
 
                 // The last act that can fail is behind: no thread has touched anything so far.
-                _listener = listener;
+                _acceptLoop = acceptLoop;
             }
             catch (EngineException e)
             {
@@ -47,9 +47,9 @@ public sealed partial class Server
             }
             finally
             {
-                if (_listener is null)
+                if (_acceptLoop is null)
                 {
-                    CallOff(gate, listener);
+                    CallOff(gate, acceptLoop);
                 }
             }
 
@@ -70,11 +70,11 @@ public sealed partial class Server
     }
 
     // The threads that wait at the gate end without a turn, so that no handler can hold them up.
-    private void CallOff(StartGate gate, Listener? listener)
+    private void CallOff(StartGate gate, AcceptLoop? acceptLoop)
     {
         gate.CallOff();
-        listener?.Join(Timeout.InfiniteTimeSpan);
-        listener?.Dispose();
+        acceptLoop?.Join(Timeout.InfiniteTimeSpan);
+        acceptLoop?.Dispose();
         Workers.CallOff();
         CloseLog();
         LeaveSpares();

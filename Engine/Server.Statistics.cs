@@ -51,16 +51,16 @@ public sealed partial class Server
         : TimeSpan.FromMilliseconds((Volatile.Read(ref _endedAt) is not 0 and var ended ? ended : Clock.Now) - _startedAt);
 
     /// <summary>Connections accepted a second, over the last second.</summary>
-    public double AcceptRate => _listener?.Rates.Accepts ?? 0;
+    public double AcceptRate => _acceptLoop?.Rates.Accepts ?? 0;
 
     /// <summary>Bytes received a second, over the last second.</summary>
-    public double ReceiveRate => _listener?.Rates.Receives ?? 0;
+    public double ReceiveRate => _acceptLoop?.Rates.Receives ?? 0;
 
     /// <summary>Bytes sent a second, over the last second.</summary>
-    public double SendRate => _listener?.Rates.Sends ?? 0;
+    public double SendRate => _acceptLoop?.Rates.Sends ?? 0;
 
     /// <summary>A look at the workers, those included that are leaving and are held up by a handler.</summary>
     public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.All.Select(static worker => worker.ToInfo())];
 
-    private long Sum(Func<Counters, long> counter) => counter(ListenerCounters) + Workers.Sum(counter);
+    private long Sum(Func<Counters, long> counter) => counter(AcceptLoopCounters) + Workers.Sum(counter);
 }

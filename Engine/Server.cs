@@ -4,7 +4,7 @@ using System.Net;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A TCP server: owns a Listener, which accepts, and Workers, which hold the connections. Its members may be called from any
+/// A TCP server: owns a AcceptLoop, which accepts, and Workers, which hold the connections. Its members may be called from any
 /// thread, except that <see cref="Stop"/> is not for the engine's own. Counters are live; after the end they are final.
 /// </summary>
 public sealed partial class Server : IDisposable
@@ -16,7 +16,7 @@ public sealed partial class Server : IDisposable
     private static readonly TimeSpan LastWord = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _lifecycle = new();
-    private Listener? _listener;
+    private AcceptLoop? _acceptLoop;
     private volatile ServerOptions _options;
     private volatile ServerState _state;
     private volatile string? _lastError;
@@ -65,7 +65,7 @@ public sealed partial class Server : IDisposable
 
     internal WorkerPool Workers { get; }
 
-    internal Counters ListenerCounters { get; } = new();
+    internal Counters AcceptLoopCounters { get; } = new();
 
     /// <summary>
     /// Ends it, within milliseconds: accepting ends first, then every connection is closed, in order as far as that needs no
@@ -75,7 +75,7 @@ public sealed partial class Server : IDisposable
     /// <param name="reset">Connections are reset, and what they have queued is dropped.</param>
     /// <param name="to">Takes the listening sockets, which stay open, for the server that takes this one's place.</param>
     /// <exception cref="InvalidOperationException">The caller is one of the engine's own threads, which cannot wait for itself.</exception>
-    public void Stop(bool reset = false, ListenerHandover? to = null)
+    public void Stop(bool reset = false, SocketHandover? to = null)
     {
         RefuseOwnThread();
         lock (_lifecycle)
@@ -87,7 +87,7 @@ public sealed partial class Server : IDisposable
                 _ended = true;
             }
 
-            if (_ended || _listener is null)
+            if (_ended || _acceptLoop is null)
             {
                 return;
             }
@@ -95,11 +95,11 @@ public sealed partial class Server : IDisposable
             _handover = to;
 
             // First the acceptor, and to its end: after that, no descriptor is on its way to a worker.
-            _listener.BeginStop();
+            _acceptLoop.BeginStop();
             long deadline = Clock.Now + JoinMilliseconds;
-            if (!_listener.Join(TimeSpan.FromMilliseconds(JoinMilliseconds)))
+            if (!_acceptLoop.Join(TimeSpan.FromMilliseconds(JoinMilliseconds)))
             {
-                _listener.Acceptor.Silence();
+                _acceptLoop.Acceptor.Silence();
                 Abandon("the acceptor");
             }
 
@@ -132,7 +132,7 @@ public sealed partial class Server : IDisposable
     /// <exception cref="InvalidOperationException">The caller is one of them, which cannot wait for itself.</exception>
     public void RefuseOwnThread()
     {
-        if (_listener is { IsCurrent: true } || Workers.IsCurrentThread())
+        if (_acceptLoop is { IsCurrent: true } || Workers.IsCurrentThread())
         {
             throw new InvalidOperationException("A server cannot be stopped or changed from a handler: its thread would wait for itself.");
         }
@@ -265,7 +265,7 @@ public sealed partial class Server : IDisposable
             {
                 _lastError = text;
                 End();
-                _listener?.BeginStop();
+                _acceptLoop?.BeginStop();
                 Workers.Post(new Command(CommandKind.Stop));
                 LeaveSpares();
                 Observers.OnStateChanged(before);

@@ -259,7 +259,7 @@ public sealed class Server : IDisposable
             try
             {
                 // The sockets stay open meanwhile, so that the port is kept and no client is refused.
-                using Engine.ListenerHandover sockets = new();
+                using Engine.SocketHandover sockets = new();
                 StopEngine(reset: false, sockets);
                 Engine.ServerOptions options = _engine.Options;
 
@@ -376,13 +376,13 @@ public sealed class Server : IDisposable
     }
 
     // In this order: connections that end are told to the handlers.
-    private void StopEngine(bool reset, Engine.ListenerHandover? sockets = null)
+    private void StopEngine(bool reset, Engine.SocketHandover? sockets = null)
     {
         _engine.Stop(reset, sockets);
         _pool?.Stop();
     }
 
-    private void StartEngine(CancellationToken cancel, Engine.ListenerHandover? sockets = null)
+    private void StartEngine(CancellationToken cancel, Engine.SocketHandover? sockets = null)
     {
         // In this order: the first message finds its handler.
         _pool?.Start(cancel);

@@ -4,7 +4,7 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Accepts from listening sockets on an epoll: the Listener's, each worker's with ReusePort, or the only worker's. It owns the
+/// Accepts from listening sockets on an epoll: the AcceptLoop's, each worker's with ReusePort, or the only worker's. It owns the
 /// sockets, and each connection that it accepts until the connection is taken. It belongs to the thread of that epoll.
 /// </summary>
 internal sealed unsafe partial class Acceptor : IDisposable

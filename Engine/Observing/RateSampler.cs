@@ -1,7 +1,7 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Rates over the last full second, from counters that only grow. The Listener's thread samples, anyone reads; a reader may see
+/// Rates over the last full second, from counters that only grow. The AcceptLoop's thread samples, anyone reads; a reader may see
 /// one rate of the new second beside another of the old.
 /// </summary>
 internal sealed class RateSampler

@@ -1,7 +1,7 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// What a worker, or the Listener, has counted. Written by its thread alone, with plain adds; read by anyone, and a 64-bit read is never torn
+/// What a worker, or the AcceptLoop, has counted. Written by its thread alone, with plain adds; read by anyone, and a 64-bit read is never torn
 /// on the 64-bit machines that this runs on. The padding keeps two workers' counters off one cache line.
 /// </summary>
 internal sealed class Counters

@@ -23,7 +23,7 @@ internal enum CommandKind
     /// <summary>Reads the server's options again.</summary>
     Configure,
 
-    /// <summary>Gives its listening sockets to the Listener.</summary>
+    /// <summary>Gives its listening sockets to the AcceptLoop.</summary>
     StopAccepting,
 
     /// <summary>Gives all connections to other workers, and ends.</summary>

@@ -112,7 +112,7 @@ public class HandoverTests
     {
         int descriptors = ProcessLedger.Descriptors();
         using var first = new ServerFixture(new EchoHandler());
-        using (var handover = new ListenerHandover())
+        using (var handover = new SocketHandover())
         {
             first.Server.Stop(to: handover);
             var second = new Server(first.Server.Options with { Port = first.Server.Port, LogPath = "/no/such/folder/log" });
@@ -134,7 +134,7 @@ public class HandoverTests
 
     private static Server Replace(Server first, Func<ServerOptions, ServerOptions>? with = null)
     {
-        using var handover = new ListenerHandover();
+        using var handover = new SocketHandover();
         first.Stop(to: handover);
         ServerOptions options = first.Options with { Port = first.Port };
         var second = new Server(with is null ? options : with(options));

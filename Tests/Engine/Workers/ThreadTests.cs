@@ -64,7 +64,7 @@ public class ThreadTests
     public void All_its_threads_are_background_threads()
     {
         using var fixture = new ServerFixture(new EchoHandler());
-        Assert.True(ThreadOf(AcceptorThread(ListenerOf(fixture.Server)))!.IsBackground);
+        Assert.True(ThreadOf(AcceptorThread(AcceptLoopOf(fixture.Server)))!.IsBackground);
         Assert.All(fixture.Server.Workers.Current, static worker => Assert.True(ThreadOf(WorkerThread(worker))!.IsBackground));
     }
 
@@ -90,11 +90,11 @@ public class ThreadTests
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_next")]
     private static extern ref uint NextWorker(WorkerPool workers);
 
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_listener")]
-    private static extern ref Listener? ListenerField(Server server);
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_acceptLoop")]
+    private static extern ref AcceptLoop? AcceptLoopField(Server server);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_thread")]
-    private static extern ref EngineThread AcceptorThread(Listener listener);
+    private static extern ref EngineThread AcceptorThread(AcceptLoop listener);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_thread")]
     private static extern ref EngineThread WorkerThread(Worker worker);
@@ -102,5 +102,5 @@ public class ThreadTests
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_thread")]
     private static extern ref Thread? ThreadOf(EngineThread thread);
 
-    private static Listener ListenerOf(Server server) => ListenerField(server)!;
+    private static AcceptLoop AcceptLoopOf(Server server) => AcceptLoopField(server)!;
 }

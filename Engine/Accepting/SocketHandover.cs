@@ -6,7 +6,7 @@ namespace C10kServer.Engine;
 /// The listening sockets of a server that ends, for the server that takes its place: they stay open in between, so that the port stays
 /// taken and the clients who connect meanwhile wait in the kernel's queues. From any thread.
 /// </summary>
-public sealed class ListenerHandover : IDisposable
+public sealed class SocketHandover : IDisposable
 {
     private readonly Lock _lock = new();
 

@@ -4,10 +4,10 @@ namespace C10kServer.Engine;
 
 /// <summary>
 /// The acceptor's thread, with an epoll of its own, on which are the listening sockets and a wake-up. It deals accepted descriptors
-/// to the workers; each is the Listener's until a worker's mailbox has taken it. With ReusePort the sockets are the workers', and those of
+/// to the workers; each is the AcceptLoop's until a worker's mailbox has taken it. With ReusePort the sockets are the workers', and those of
 /// a server that was started with one worker are that one's until there are more: then it samples the rates alone.
 /// </summary>
-internal sealed class Listener : IDisposable
+internal sealed class AcceptLoop : IDisposable
 {
     private const int EventsPerTurn = 64;
 
@@ -29,11 +29,11 @@ internal sealed class Listener : IDisposable
     private int _managedThreadId;
 
     /// <exception cref="EngineException">Descriptors are used up; nothing is left behind.</exception>
-    internal Listener(Server server)
+    internal AcceptLoop(Server server)
     {
         _server = server;
         _epoll = new Epoll(EventsPerTurn);
-        Acceptor = new Acceptor(server, _epoll, server.ListenerCounters, Deal);
+        Acceptor = new Acceptor(server, _epoll, server.AcceptLoopCounters, Deal);
         try
         {
             _wake = EventFd.Open();
@@ -75,7 +75,7 @@ internal sealed class Listener : IDisposable
 
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
 
-    /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it closes what the Listener holds and ends.</summary>
+    /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it closes what the AcceptLoop holds and ends.</summary>
     /// <exception cref="ServerStartException">The process may have no further thread.</exception>
     internal void Start(StartGate gate)
     {
@@ -177,7 +177,7 @@ internal sealed class Listener : IDisposable
         }
         catch (OutOfMemoryException)
         {
-            _server.ListenerCounters.AcceptErrors++;
+            _server.AcceptLoopCounters.AcceptErrors++;
 
             // This thread has no connections that would wait meanwhile, and would spin otherwise.
             Thread.Sleep(Acceptor.PauseMilliseconds);
