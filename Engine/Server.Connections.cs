@@ -23,7 +23,7 @@ public sealed partial class Server
 
     /// <summary>Begins a walk over the connections.</summary>
     /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
-    public ConnectionWalk Walk(ConnectionFilter filter)
+    public ConnectionWalk Walk(ConnectionQuery filter)
     {
         ArgumentNullException.ThrowIfNull(filter);
         Workers.RefuseOwnThread();
@@ -36,7 +36,7 @@ public sealed partial class Server
     /// </summary>
     /// <param name="filter">Who gets them.</param>
     /// <param name="data">The bytes, at least one.</param>
-    public ConnectionWalk Broadcast(ConnectionFilter filter, ImmutableArray<byte> data)
+    public ConnectionWalk Broadcast(ConnectionQuery filter, ImmutableArray<byte> data)
     {
         ArgumentNullException.ThrowIfNull(filter);
         ArgumentOutOfRangeException.ThrowIfZero(data.Length);

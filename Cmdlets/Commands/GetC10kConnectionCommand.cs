@@ -175,19 +175,19 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         WriteNotFound("ConnectionNotFound", Closed ? Messages.ConnectionNotClosed(id) : Messages.ConnectionGone(id), id);
 
     /// <summary>What the engine can leave out. Ids go alone: one that is there in another state is no error.</summary>
-    private Engine.ConnectionFilter Filter(Target target)
+    private Engine.ConnectionQuery Filter(Target target)
     {
         if (Id is not null)
         {
-            return new Engine.ConnectionFilter { Ids = Id.ToHashSet(), WithTcp = TcpInfo };
+            return new Engine.ConnectionQuery { Ids = Id.ToHashSet(), WithTcp = TcpInfo };
         }
 
         if (target.Connection is long connection)
         {
-            return new Engine.ConnectionFilter { Ids = [connection], WithTcp = TcpInfo };
+            return new Engine.ConnectionQuery { Ids = [connection], WithTcp = TcpInfo };
         }
 
-        return new Engine.ConnectionFilter
+        return new Engine.ConnectionQuery
         {
             Workers = target.Worker is int worker ? [worker] : Worker,
             States = State?.Select(state => (Engine.ConnectionState)state).ToArray(),

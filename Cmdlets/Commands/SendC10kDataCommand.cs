@@ -158,9 +158,9 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
     /// <summary>By one walk over all, which the workers do by themselves: ten thousand questions would be ten thousand waits.</summary>
     private void Send(Target target)
     {
-        Engine.ConnectionFilter filter = target.Connection is long id
-            ? new Engine.ConnectionFilter { Ids = [id] }
-            : new Engine.ConnectionFilter { Workers = target.Worker is int worker ? [worker] : null };
+        Engine.ConnectionQuery filter = target.Connection is long id
+            ? new Engine.ConnectionQuery { Ids = [id] }
+            : new Engine.ConnectionQuery { Workers = target.Worker is int worker ? [worker] : null };
         int reached = 0;
         using Engine.ConnectionWalk walk = target.Server.Broadcast(filter, _bytes);
         try

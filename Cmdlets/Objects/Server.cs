@@ -188,7 +188,7 @@ public sealed class Server : IDisposable
     /// <summary>The connections, as they are now. Get-C10kConnection gets them one by one, with filters.</summary>
     /// <returns>A row for each.</returns>
     /// <exception cref="TimeoutException">A worker did not answer.</exception>
-    public Connection[] GetConnections() => [.. Fetch(new Engine.ConnectionFilter()).Select(info => new Connection(this, info))];
+    public Connection[] GetConnections() => [.. Fetch(new Engine.ConnectionQuery()).Select(info => new Connection(this, info))];
 
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
@@ -342,7 +342,7 @@ public sealed class Server : IDisposable
     /// <summary>The engine's look at the workers, which leaves alone what BusyPercent is measured from.</summary>
     internal IReadOnlyList<Engine.WorkerInfo> GetWorkerInfos() => _engine.GetWorkers();
 
-    internal Engine.ConnectionWalk Walk(Engine.ConnectionFilter filter) => _engine.Walk(filter);
+    internal Engine.ConnectionWalk Walk(Engine.ConnectionQuery filter) => _engine.Walk(filter);
 
     /// <summary>The connections that ended last, the last one first; also when the server is stopped, and those from before a restart.</summary>
     internal IEnumerable<Connection> GetClosed() => _engine.GetClosed().Select(info => new Connection(this, info));
@@ -360,7 +360,7 @@ public sealed class Server : IDisposable
         Engine.ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out Engine.ConnectionInfo? after) =>
         _engine.TrySend(target, data, timeout, cancel, out after);
 
-    internal Engine.ConnectionWalk Broadcast(Engine.ConnectionFilter filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);
+    internal Engine.ConnectionWalk Broadcast(Engine.ConnectionQuery filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);
 
     // On a thread that the engine has started for it, once its last connection has ended.
     private void EndDrained(Engine.Server engine)
@@ -407,7 +407,7 @@ public sealed class Server : IDisposable
         return engine;
     }
 
-    private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionFilter filter)
+    private List<Engine.ConnectionInfo> Fetch(Engine.ConnectionQuery filter)
     {
         List<Engine.ConnectionInfo> rows = [];
         using Engine.ConnectionWalk walk = _engine.Walk(filter);

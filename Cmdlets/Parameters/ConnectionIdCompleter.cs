@@ -70,7 +70,7 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
 
         var found = new List<Connection>();
         connections = found;
-        using Engine.ConnectionWalk walk = server.Walk(new Engine.ConnectionFilter());
+        using Engine.ConnectionWalk walk = server.Walk(new Engine.ConnectionQuery());
         while (walk.TryTake(Patience, CancellationToken.None, out IReadOnlyList<Engine.ConnectionInfo>? portion))
         {
             found.AddRange(portion!.Select(info => new Connection(server, info)));

@@ -21,7 +21,7 @@ public sealed class ConnectionWalk : IDisposable
     private int _rounds = 16;
     private long _movesBefore;
 
-    internal ConnectionWalk(ConnectionFilter filter, WorkerPool pool, Broadcast? broadcast = null)
+    internal ConnectionWalk(ConnectionQuery filter, WorkerPool pool, Broadcast? broadcast = null)
     {
         Filter = filter;
         _pool = pool;
@@ -35,7 +35,7 @@ public sealed class ConnectionWalk : IDisposable
     /// <summary>Of a broadcast: whether the connection of a row had too much to take already, and was sent nothing.</summary>
     public bool WasFull(long id) => _broadcast?.WasFull(id) ?? false;
 
-    internal ConnectionFilter Filter { get; }
+    internal ConnectionQuery Filter { get; }
 
     /// <summary>The consumer wants no more; a worker stops at its next portion.</summary>
     internal bool IsOver => _over;

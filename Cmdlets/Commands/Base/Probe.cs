@@ -156,7 +156,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
             since.Add(id);
         }
 
-        using Engine.ConnectionWalk walk = server.Walk(new Engine.ConnectionFilter { Ids = since });
+        using Engine.ConnectionWalk walk = server.Walk(new Engine.ConnectionQuery { Ids = since });
         while (Take(walk) is { } rows)
         {
             if (rows.FirstOrDefault(row => row.RemoteEndPoint.Equals(local)) is { } own)

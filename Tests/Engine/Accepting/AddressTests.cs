@@ -21,7 +21,7 @@ public sealed class AddressTests : IDisposable
             Assert.Equal(0, fixture.Server.Port);
             using Socket client = ConnectUnix();
             Echo(client, 1);
-            ConnectionInfo row = Assert.Single(fixture.Rows(new ConnectionFilter { WithTcp = true }));
+            ConnectionInfo row = Assert.Single(fixture.Rows(new ConnectionQuery { WithTcp = true }));
             Assert.Equal(new UnixEndPoint(SocketPath), row.LocalEndPoint);
             Assert.Equal(new UnixEndPoint(""), row.RemoteEndPoint);
             Assert.Null(row.Tcp);

@@ -159,7 +159,7 @@ public class HandlerErrorTests
         second.Send([1]);
         second.Receive(1);
 
-        using (ConnectionWalk walk = fixture.Server.Walk(ConnectionFilter.All))
+        using (ConnectionWalk walk = fixture.Server.Walk(ConnectionQuery.All))
         {
             int rows = 0;
             while (walk.TryTake(TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken, out IReadOnlyList<ConnectionInfo>? portion))

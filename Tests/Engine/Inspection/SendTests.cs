@@ -67,10 +67,10 @@ public class SendTests
         });
         Assert.Equal(ConnectionState.Open, after!.State);
         Assert.InRange(after.SendQueue, 1, 40_000);
-        List<ConnectionInfo> met = Broadcast(fixture, ConnectionFilter.All, new byte[40_000], out ConnectionWalk walk);
+        List<ConnectionInfo> met = Broadcast(fixture, ConnectionQuery.All, new byte[40_000], out ConnectionWalk walk);
         Assert.True(walk.WasFull(Assert.Single(met).Id));
         Keyed.Verify(2, client.Receive(sent * Size));
-        Broadcast(fixture, ConnectionFilter.All, Keyed.Bytes(3, 1000), out walk);
+        Broadcast(fixture, ConnectionQuery.All, Keyed.Bytes(3, 1000), out walk);
         Assert.False(walk.WasFull(row.Id));
         Keyed.Verify(3, client.Receive(1000));
     }
@@ -142,7 +142,7 @@ public class SendTests
         Thread mover = Mover(fixture, rows, stop.Token);
         for (int i = 0; i < Broadcasts; i++)
         {
-            List<ConnectionInfo> reached = Broadcast(fixture, ConnectionFilter.All, Keyed.Bytes(3, 100, i * 100));
+            List<ConnectionInfo> reached = Broadcast(fixture, ConnectionQuery.All, Keyed.Bytes(3, 100, i * 100));
             Assert.Equal(rows.Select(static row => row.Id).Order(), reached.Select(static row => row.Id).Order());
         }
 
@@ -164,10 +164,10 @@ public class SendTests
         using var fixture = new ServerFixture(new EchoHandler(), static options => options with { WorkerCount = 2 });
         List<TestClient> clients = [.. Enumerable.Range(0, 10).Select(_ => fixture.Connect())];
         Eventually.Equal(10, () => fixture.Rows().Count);
-        ConnectionInfo closing = fixture.Rows(new ConnectionFilter { Workers = [1] })[0];
+        ConnectionInfo closing = fixture.Rows(new ConnectionQuery { Workers = [1] })[0];
         fixture.Server.TryAct(
             new ConnectionRef(closing.Id), ConnectionAction.Close, Eventually.Patience, TestContext.Current.CancellationToken, out _);
-        List<ConnectionInfo> reached = Broadcast(fixture, new ConnectionFilter { Workers = [1] }, [42]);
+        List<ConnectionInfo> reached = Broadcast(fixture, new ConnectionQuery { Workers = [1] }, [42]);
         Assert.Equal(4, reached.Count);
         Assert.All(reached, static row => Assert.Equal((1, 1L), (row.Worker, row.BytesSent)));
         clients.ForEach(static client => client.EndSending());
@@ -185,7 +185,7 @@ public class SendTests
         using TestClient bystander = fixture.Connect();
         bystander.Echo(1, 10);
         List<long> silentIds = [.. fixture.Rows().Select(static row => row.Id).Order().Take(64)];
-        var filter = new ConnectionFilter { Ids = silentIds };
+        var filter = new ConnectionQuery { Ids = silentIds };
         var sender = new Thread(() => Assert.Equal(64, Broadcast(fixture, filter, Keyed.Bytes(9, Size)).Count));
         sender.Start();
         Eventually.True(() => fixture.Server.BytesSent > 1000);
@@ -207,9 +207,9 @@ public class SendTests
     private static SendOutcome Send(ServerFixture fixture, ConnectionInfo row, byte[] data, out ConnectionInfo? after) => fixture.Server.TrySend(
         new ConnectionRef(row.Id, row.Worker, row.Slot), [.. data], Eventually.Patience, TestContext.Current.CancellationToken, out after);
 
-    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionFilter filter, byte[] data) => Broadcast(fixture, filter, data, out _);
+    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionQuery filter, byte[] data) => Broadcast(fixture, filter, data, out _);
 
-    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionFilter filter, byte[] data, out ConnectionWalk walk)
+    private static List<ConnectionInfo> Broadcast(ServerFixture fixture, ConnectionQuery filter, byte[] data, out ConnectionWalk walk)
     {
         var rows = new List<ConnectionInfo>();
         walk = fixture.Server.Broadcast(filter, ImmutableArray.Create(data));

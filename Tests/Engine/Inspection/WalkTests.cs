@@ -39,12 +39,12 @@ public class WalkTests
         using var fixture = new ServerFixture(new EchoHandler(), options => options with { WorkerCount = 3 });
         List<TestClient> clients = [.. Enumerable.Range(0, 30).Select(_ => fixture.Connect())];
         clients.ForEach(static client => client.Echo(1, 1));
-        Assert.Equal(10, fixture.Rows(new ConnectionFilter { Workers = [1] }).Count(static row => row.Worker == 1));
-        Assert.Equal(10, fixture.Rows(new ConnectionFilter { Workers = [1] }).Count);
-        Assert.Empty(fixture.Rows(new ConnectionFilter { Workers = [17] }));
-        Assert.Empty(fixture.Rows(new ConnectionFilter { States = [ConnectionState.Closing] }));
+        Assert.Equal(10, fixture.Rows(new ConnectionQuery { Workers = [1] }).Count(static row => row.Worker == 1));
+        Assert.Equal(10, fixture.Rows(new ConnectionQuery { Workers = [1] }).Count);
+        Assert.Empty(fixture.Rows(new ConnectionQuery { Workers = [17] }));
+        Assert.Empty(fixture.Rows(new ConnectionQuery { States = [ConnectionState.Closing] }));
         long id = fixture.Rows()[5].Id;
-        Assert.Equal(id, Assert.Single(fixture.Rows(new ConnectionFilter { Ids = [id, -1] })).Id);
+        Assert.Equal(id, Assert.Single(fixture.Rows(new ConnectionQuery { Ids = [id, -1] })).Id);
         clients.ForEach(static client => client.Dispose());
     }
 
@@ -107,7 +107,7 @@ public class WalkTests
         using var fixture = new ServerFixture(new EchoHandler());
         using var cancel = new CancellationTokenSource();
         cancel.Cancel();
-        using ConnectionWalk walk = fixture.Server.Walk(ConnectionFilter.All);
+        using ConnectionWalk walk = fixture.Server.Walk(ConnectionQuery.All);
         Assert.Throws<OperationCanceledException>(() => walk.TryTake(Eventually.Patience, cancel.Token, out _));
     }
 
@@ -122,7 +122,7 @@ public class WalkTests
         }
 
         Assert.Null(Assert.Single(fixture.Rows()).Tcp);
-        TcpDetails tcp = Assert.Single(fixture.Rows(new ConnectionFilter { WithTcp = true })).Tcp!;
+        TcpDetails tcp = Assert.Single(fixture.Rows(new ConnectionQuery { WithTcp = true })).Tcp!;
         Assert.Equal(TcpState.Established, tcp.State);
         Assert.InRange(tcp.RttMs, 0.001, 1000);
         Assert.InRange(tcp.MinRttMs, 0.001, tcp.RttMs * 10);

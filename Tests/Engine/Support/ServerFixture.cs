@@ -36,10 +36,10 @@ internal sealed class ServerFixture : IDisposable
         return client;
     }
 
-    internal IReadOnlyList<ConnectionInfo> Rows(ConnectionFilter? filter = null)
+    internal IReadOnlyList<ConnectionInfo> Rows(ConnectionQuery? filter = null)
     {
         var rows = new List<ConnectionInfo>();
-        using ConnectionWalk walk = Server.Walk(filter ?? ConnectionFilter.All);
+        using ConnectionWalk walk = Server.Walk(filter ?? ConnectionQuery.All);
         while (walk.TryTake(Eventually.Patience, TestContext.Current.CancellationToken, out IReadOnlyList<ConnectionInfo>? portion))
         {
             rows.AddRange(portion);

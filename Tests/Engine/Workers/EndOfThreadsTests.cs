@@ -234,7 +234,7 @@ public class EndOfThreadsTests
             Eventually.True(() => fixture.Server.GetWorkers().Any(static worker => worker.State == WorkerState.Stalled));
             Assert.False(fixture.Server.Reconfigure(fixture.Server.Options with { WorkerCount = 1 }));
             Assert.Equal(2, fixture.Server.GetWorkers().Count);
-            using (ConnectionWalk walk = fixture.Server.Walk(ConnectionFilter.All))
+            using (ConnectionWalk walk = fixture.Server.Walk(ConnectionQuery.All))
             {
                 while (walk.TryTake(TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken, out _))
                 {
@@ -251,7 +251,7 @@ public class EndOfThreadsTests
             var closer = new Thread(() => fixture.Server.TryAct(
                 new ConnectionRef(target.Id, 1), ConnectionAction.Reset, Eventually.Patience, TestContext.Current.CancellationToken, out after));
             closer.Start();
-            using ConnectionWalk all = fixture.Server.Walk(ConnectionFilter.All);
+            using ConnectionWalk all = fixture.Server.Walk(ConnectionQuery.All);
             blocked.Set();
             closer.Join();
             Assert.Equal(target.Id, after!.Id);
@@ -289,10 +289,10 @@ public class EndOfThreadsTests
                 var self = new ConnectionRef(connection.Id);
                 thrown.Add(Record.Exception(() => own!.TryAct(self, ConnectionAction.Look, patience, CancellationToken.None, out _)));
                 thrown.Add(Record.Exception(() => own!.TrySend(self, [1], patience, CancellationToken.None, out _)));
-                thrown.Add(Record.Exception(() => own!.Walk(ConnectionFilter.All)));
+                thrown.Add(Record.Exception(() => own!.Walk(ConnectionQuery.All)));
                 thrown.Add(Record.Exception(() =>
                 {
-                    using ConnectionWalk walk = own!.Broadcast(ConnectionFilter.All, [1]);
+                    using ConnectionWalk walk = own!.Broadcast(ConnectionQuery.All, [1]);
                     walk.TryTake(patience, CancellationToken.None, out _);
                 }));
                 found = another!.TryAct(self, ConnectionAction.Look, Eventually.Patience, CancellationToken.None, out _);

@@ -420,7 +420,7 @@ public class LiveOperationTests
         Assert.All(fixture.Server.GetWorkers(), static worker => Assert.Equal(10, worker.ConnectionCount));
 
         // One worker loses all of its own; the next ten go there.
-        foreach (ConnectionInfo row in fixture.Rows(new ConnectionFilter { Workers = [1] }))
+        foreach (ConnectionInfo row in fixture.Rows(new ConnectionQuery { Workers = [1] }))
         {
             Act(fixture, row, ConnectionAction.Reset, out _);
         }

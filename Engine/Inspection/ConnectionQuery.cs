@@ -1,10 +1,10 @@
 namespace C10kServer.Engine;
 
 /// <summary>Which connections a walk gives rows of; what is null does not restrict. Applied by the workers, before a row is made.</summary>
-public sealed class ConnectionFilter
+public sealed class ConnectionQuery
 {
     /// <summary>All connections.</summary>
-    public static ConnectionFilter All { get; } = new();
+    public static ConnectionQuery All { get; } = new();
 
     /// <summary>Those with these ids.</summary>
     public IReadOnlyCollection<long>? Ids { get; init; }
