@@ -98,7 +98,7 @@ public sealed partial class Server
     public SendOutcome TrySend(
         ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
     {
-        var parcel = new Parcel(data);
+        var parcel = new SendCommand(data);
         after = Workers.Ask(target, ConnectionAction.Send, null, parcel, timeout, cancel);
         return after is null ? SendOutcome.NotFound : parcel.Outcome;
     }

@@ -26,7 +26,7 @@ public enum ConnectionAction
 }
 
 /// <summary>Asks a worker to do something with a connection, and waits for its answer. Made anew for each worker that is asked.</summary>
-internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo, Parcel? parcel)
+internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? parcel)
 {
     private readonly TaskCompletionSource<ConnectionInfo?> _answer = new();
 
@@ -38,7 +38,7 @@ internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction a
     internal Worker? MoveTo { get; } = moveTo;
 
     /// <summary>Send: what.</summary>
-    internal Parcel? Parcel { get; } = parcel;
+    internal SendCommand? SendCommand { get; } = parcel;
 
     /// <summary>From the worker's thread: the row after it was done, or null for no such connection.</summary>
     internal void Answer(ConnectionInfo? row) => _answer.SetResult(row);

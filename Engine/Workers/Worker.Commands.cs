@@ -233,7 +233,7 @@ internal sealed unsafe partial class Worker
                 connection.ResumeByAdmin();
                 break;
             case ConnectionAction.Send:
-                request.Parcel!.Deliver(connection);
+                request.SendCommand!.Deliver(connection);
                 break;
             case ConnectionAction.Move:
                 // The row first: afterwards the connection is another thread's.

@@ -249,7 +249,7 @@ internal sealed class WorkerPool
     /// <exception cref="InvalidOperationException">The calling thread is a worker's, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     internal ConnectionInfo? Ask(
-        ConnectionRef target, ConnectionAction action, Worker? moveTo, Parcel? parcel, TimeSpan timeout, CancellationToken cancel)
+        ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? parcel, TimeSpan timeout, CancellationToken cancel)
     {
         RefuseOwnThread();
         long deadline = Clock.Now + (long)timeout.TotalMilliseconds;

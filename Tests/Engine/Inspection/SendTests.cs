@@ -113,7 +113,7 @@ public class SendTests
     public void What_two_workers_are_asked_to_send_one_after_the_other_is_sent_once()
     {
         // Both may own the connection when their turn comes: the one before the move, the other after it.
-        var parcel = new Parcel([1, 2, 3]);
+        var parcel = new SendCommand([1, 2, 3]);
         using var fixture = new ServerFixture(new LambdaHandler
         {
             Received = (connection, _) =>

@@ -22,7 +22,7 @@ public enum SendOutcome
 /// Bytes for one connection, from outside. They are written once, whoever is asked: several workers are, while a connection is on the move,
 /// and two of them may own it one after the other.
 /// </summary>
-internal sealed class Parcel(ImmutableArray<byte> data)
+internal sealed class SendCommand(ImmutableArray<byte> data)
 {
     private int _opened;
     private volatile SendOutcome _outcome = SendOutcome.Closing;
