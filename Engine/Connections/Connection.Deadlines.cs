@@ -27,7 +27,7 @@ public sealed partial class Connection
     // What a row shows is the time since bytes moved. A connection whose handler works, or whose peer still takes an answer, is not idle all the
     // same: its deadline counts from when that was last seen.
     private long IdleDeadline => IsIdleTimed
-        ? Clock.Add(Math.Max(_worker.Latest(_moments.LastActivity), _outstanding?.LastStir ?? 0), _worker.IdleTimeout)
+        ? Clock.Add(Math.Max(_worker.Latest(_moments.LastActivity), _pendingIo?.LastStir ?? 0), _worker.IdleTimeout)
         : Clock.Never;
 
     // Queued output has the write timeout instead: a slow reader is not idle.
@@ -61,7 +61,7 @@ public sealed partial class Connection
         }
         else if ((_flags & Flags.WriteShut) != 0)
         {
-            if (_outstanding!.Unsent == 0 && now >= Clock.Add(_worker.Latest(_outstanding.LastProgress), _worker.LingerTimeout))
+            if (_pendingIo!.Unsent == 0 && now >= Clock.Add(_worker.Latest(_pendingIo.LastProgress), _worker.LingerTimeout))
             {
                 Finish(_reason);
             }
@@ -92,17 +92,17 @@ public sealed partial class Connection
         if (!stirs)
         {
             int unsent = Sockets.UnsentBytes(Fd);
-            bool looked = _outstanding is not null && _outstanding.LastStir > _moments.LastActivity;
-            stirs = unsent > 0 && !(looked && unsent == _outstanding!.Unsent);
+            bool looked = _pendingIo is not null && _pendingIo.LastStir > _moments.LastActivity;
+            stirs = unsent > 0 && !(looked && unsent == _pendingIo!.Unsent);
             if (stirs)
             {
-                (_outstanding ??= new Outstanding()).Unsent = unsent;
+                (_pendingIo ??= new PendingIo()).Unsent = unsent;
             }
         }
 
         if (stirs)
         {
-            (_outstanding ??= new Outstanding()).LastStir = now;
+            (_pendingIo ??= new PendingIo()).LastStir = now;
         }
 
         return stirs;
@@ -125,7 +125,7 @@ public sealed partial class Connection
         }
 
         long deadline = Clock.Never;
-        if (SendQueue > 0 || ((_flags & Flags.WriteShut) != 0 && _outstanding!.Unsent > 0))
+        if (SendQueue > 0 || ((_flags & Flags.WriteShut) != 0 && _pendingIo!.Unsent > 0))
         {
             deadline = Clock.Add(_worker.Now, _worker.StallLookInterval);
         }
@@ -133,7 +133,7 @@ public sealed partial class Connection
         if ((_flags & Flags.WriteShut) != 0)
         {
             // While the kernel still holds output, look now and then whether the peer has taken it.
-            long from = _outstanding!.Unsent == 0 ? _worker.Latest(_outstanding.LastProgress) : _worker.Now;
+            long from = _pendingIo!.Unsent == 0 ? _worker.Latest(_pendingIo.LastProgress) : _worker.Now;
             deadline = Math.Min(deadline, Clock.Add(from, _worker.LingerTimeout));
         }
         else

@@ -82,8 +82,8 @@ public sealed partial class Connection
 
     private Requests NeedRequests()
     {
-        _outstanding ??= new Outstanding();
-        return _outstanding.Requests ??= new Requests();
+        _pendingIo ??= new PendingIo();
+        return _pendingIo.Requests ??= new Requests();
     }
 
     private unsafe void Receive(uint ready)
@@ -203,8 +203,8 @@ public sealed partial class Connection
     /// <summary>For the messages and requests that the ready list will serve.</summary>
     private void Keep(ReadOnlySpan<byte> data)
     {
-        _outstanding ??= new Outstanding();
-        InputBuffer input = _outstanding.Input ??= new InputBuffer(_worker.Inputs);
+        _pendingIo ??= new PendingIo();
+        InputBuffer input = _pendingIo.Input ??= new InputBuffer(_worker.Inputs);
         input.Append(data, _worker.Now);
         _worker.Timers.ScheduleEarlier(this, Clock.Add(input.MessageBegan, _worker.MessageTimeout));
         MarkReady();

@@ -19,10 +19,10 @@ public sealed partial class Connection
         _flags = (_flags & ~(Flags.InReadyList | Flags.InSyncList)) | Flags.InTransit;
         Output?.MoveTo(output);
         Input?.Leave();
-        if (_outstanding is not null)
+        if (_pendingIo is not null)
         {
             // The blocks are this worker's pool's.
-            _outstanding.Output = null;
+            _pendingIo.Output = null;
         }
 
         // Last: who sees the new worker sees that it is on its way.
@@ -40,8 +40,8 @@ public sealed partial class Connection
         _flags &= ~(Flags.InTransit | Flags.PausedByBudget);
         if (output.Length > 0)
         {
-            _outstanding!.Output = new SendQueue(_worker.Buffers);
-            _outstanding.Output.Append(output);
+            _pendingIo!.Output = new SendQueue(_worker.Buffers);
+            _pendingIo.Output.Append(output);
         }
 
         Interest = WantedInterest();

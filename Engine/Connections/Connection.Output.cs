@@ -161,8 +161,8 @@ public sealed partial class Connection
 
     private void Append(ReadOnlySpan<byte> data, int most)
     {
-        _outstanding ??= new Outstanding();
-        SendQueue output = _outstanding.Output ??= new SendQueue(_worker.Buffers);
+        _pendingIo ??= new PendingIo();
+        SendQueue output = _pendingIo.Output ??= new SendQueue(_worker.Buffers);
         if ((long)output.Length + data.Length > most)
         {
             _worker.OnSendQueueFull(this, most);
@@ -172,8 +172,8 @@ public sealed partial class Connection
 
         if (output.Length == 0)
         {
-            _outstanding.LastProgress = _worker.Now;
-            _outstanding.Unsent = 0;
+            _pendingIo.LastProgress = _worker.Now;
+            _pendingIo.Unsent = 0;
             _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.StallLookInterval));
         }
 
@@ -203,7 +203,7 @@ public sealed partial class Connection
             budget -= n;
             if (n > 0)
             {
-                _outstanding!.LastProgress = _worker.Now;
+                _pendingIo!.LastProgress = _worker.Now;
             }
 
             if (n < head.Length)
@@ -240,7 +240,7 @@ public sealed partial class Connection
         }
 
         // First what may fail.
-        _outstanding ??= new Outstanding();
+        _pendingIo ??= new PendingIo();
         if (Libc.Shutdown(Fd, Sockets.ShutWrite) != 0)
         {
             // Not connected any more: what waits on the socket tells why, a reset that nobody has read yet for one.
@@ -250,8 +250,8 @@ public sealed partial class Connection
         }
 
         _flags |= Flags.WriteShut;
-        _outstanding.LastProgress = _worker.Now;
-        _outstanding.Unsent = 0;
+        _pendingIo.LastProgress = _worker.Now;
+        _pendingIo.Unsent = 0;
         _worker.Timers.ScheduleEarlier(this, Clock.Add(_worker.Now, _worker.LingerTimeout));
     }
 
@@ -261,7 +261,7 @@ public sealed partial class Connection
     /// </summary>
     private bool IsPeerStalled(long now)
     {
-        if (_outstanding is not { } outstanding)
+        if (_pendingIo is not { } outstanding)
         {
             return false;
         }
@@ -272,13 +272,13 @@ public sealed partial class Connection
         }
 
         int unsent = Sockets.UnsentBytes(Fd);
-        if (unsent != outstanding.Unsent)
+        if (unsent != pendingIo.Unsent)
         {
             // Lingering counts from here when this was the last of it.
-            outstanding.Unsent = unsent;
-            outstanding.LastProgress = now;
+            pendingIo.Unsent = unsent;
+            pendingIo.LastProgress = now;
         }
 
-        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(_worker.Latest(outstanding.LastProgress), _worker.WriteTimeout);
+        return (unsent > 0 || SendQueue > 0) && now >= Clock.Add(_worker.Latest(pendingIo.LastProgress), _worker.WriteTimeout);
     }
 }

@@ -24,7 +24,7 @@ public sealed partial class Connection : ITimed
     private readonly ListeningSocket _acceptedBy;
     private readonly SockAddr _remote;
     private Worker _worker;
-    private Outstanding? _outstanding;
+    private PendingIo? _pendingIo;
     private Moments _moments;
     private Flags _flags;
 
@@ -161,11 +161,11 @@ public sealed partial class Connection : ITimed
 
     private bool IsPaused => (_flags & Flags.Paused) != 0;
 
-    private SendQueue? Output => _outstanding?.Output;
+    private SendQueue? Output => _pendingIo?.Output;
 
-    private InputBuffer? Input => _outstanding?.Input;
+    private InputBuffer? Input => _pendingIo?.Input;
 
-    private Requests? Requests => _outstanding?.Requests;
+    private Requests? Requests => _pendingIo?.Requests;
 
 
     private bool IsReading =>

@@ -5,7 +5,7 @@ namespace C10kServer.Engine;
 /// made with the first of these, so that each of ten thousand idle connections pays a reference and no more (pitfall 43). Belongs to the
 /// connection's worker's thread.
 /// </summary>
-internal sealed class Outstanding
+internal sealed class PendingIo
 {
     internal SendQueue? Output { get; set; }
 
