@@ -8,7 +8,7 @@ internal enum CommandKind
     /// <summary>Takes over an accepted descriptor.</summary>
     Adopt,
 
-    /// <summary>Takes over a connection from another worker, as a <see cref="Migrant"/>.</summary>
+    /// <summary>Takes over a connection from another worker, as a <see cref="ConnectionTransfer"/>.</summary>
     TakeOver,
 
     /// <summary>Does something with one connection, for a <see cref="ConnectionRequest"/>.</summary>
@@ -36,7 +36,7 @@ internal enum CommandKind
 /// <param name="Kind">What to do.</param>
 /// <param name="Fd">Adopt: the descriptor, owned by the command until a worker has taken it.</param>
 /// <param name="Remote">Adopt: the peer's address.</param>
-/// <param name="Subject">Adopt: the listening socket. TakeOver: the migrant. Act, Walk: the request. Deliver: the session.</param>
+/// <param name="Subject">Adopt: the listening socket. TakeOver: the transfer. Act, Walk: the request. Deliver: the session.</param>
 /// <param name="Number">Walk: the slot to go on from. Stop: 1 for resets.</param>
 internal readonly record struct Command(CommandKind Kind, int Fd = -1, SockAddr Remote = default, object? Subject = null, int Number = 0);
 

@@ -65,7 +65,7 @@ internal sealed unsafe partial class Worker
                 Adopt(command);
                 break;
             case CommandKind.TakeOver:
-                TakeOver((Migrant)command.Subject!);
+                TakeOver((ConnectionTransfer)command.Subject!);
                 break;
             case CommandKind.Act:
                 Act((ConnectionRequest)command.Subject!);
@@ -192,7 +192,7 @@ internal sealed unsafe partial class Worker
         Worker owner = session.Connection.Worker;
         if (owner != this || session.Connection.IsInTransit)
         {
-            // It has moved, or is on its way here: behind the migrant. Where the owner is over, so is the connection.
+            // It has moved, or is on its way here: behind the transfer. Where the owner is over, so is the connection.
             owner.Post(command);
             return;
         }
@@ -347,7 +347,7 @@ internal sealed unsafe partial class Worker
                 Refuse(command);
                 break;
             case CommandKind.TakeOver:
-                TakeOver((Migrant)command.Subject!);
+                TakeOver((ConnectionTransfer)command.Subject!);
                 break;
             case CommandKind.Act:
                 ((ConnectionRequest)command.Subject!).Answer(null);

@@ -14,11 +14,11 @@ internal sealed unsafe partial class Worker
             return true;
         }
 
-        Migrant migrant;
+        ConnectionTransfer transfer;
         try
         {
             // Before anything has changed.
-            migrant = new Migrant(connection, connection.SendQueue == 0 ? [] : new byte[connection.SendQueue]);
+            migrant = new ConnectionTransfer(connection, connection.SendQueue == 0 ? [] : new byte[connection.SendQueue]);
         }
         catch (OutOfMemoryException)
         {
@@ -43,11 +43,11 @@ internal sealed unsafe partial class Worker
             }
         }
 
-        connection.Detach(to, migrant.Output);
+        connection.Detach(to, transfer.Output);
         _server.Workers.OnMoveBegun();
         try
         {
-            if (to.Post(new Command(CommandKind.TakeOver, Subject: migrant)))
+            if (to.Post(new Command(CommandKind.TakeOver, Subject: transfer)))
             {
                 return true;
             }
@@ -58,13 +58,13 @@ internal sealed unsafe partial class Worker
         }
 
         connection.Assign(this);
-        TakeOver(migrant);
+        TakeOver(transfer);
         return false;
     }
 
-    private void TakeOver(Migrant migrant)
+    private void TakeOver(ConnectionTransfer transfer)
     {
-        Connection connection = migrant.Connection;
+        Connection connection = transfer.Connection;
         try
         {
             _table.Add(connection);
@@ -83,7 +83,7 @@ internal sealed unsafe partial class Worker
 
         try
         {
-            int errno = connection.Attach(_epoll, migrant.Output);
+            int errno = connection.Attach(_epoll, transfer.Output);
             if (errno != 0)
             {
                 connection.FailSocket(errno);

@@ -208,13 +208,13 @@ internal sealed class WorkerPool
         }
 
         // A migrant has to know whose it is before that one's thread touches it.
-        (command.Subject as Migrant)?.Connection.Assign(worker);
+        (command.Subject as ConnectionTransfer)?.Connection.Assign(worker);
         if (worker.Post(command))
         {
             return true;
         }
 
-        (command.Subject as Migrant)?.Connection.Assign(except);
+        (command.Subject as ConnectionTransfer)?.Connection.Assign(except);
         return false;
     }
 
