@@ -11,7 +11,7 @@ public sealed partial class Server
 
     internal ObserverList Observers { get; }
 
-    private EventDispatcher Events { get; }
+    private SubscriberThread Events { get; }
 
     internal ClosedRing ClosedConnections { get; }
 

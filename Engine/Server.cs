@@ -42,7 +42,7 @@ public sealed partial class Server : IDisposable
         ClosedConnections = predecessor?.ClosedConnections ?? new ClosedRing();
         Workers = new WorkerPool(this);
         Observers = new ObserverList(this);
-        Events = new EventDispatcher(this);
+        Events = new SubscriberThread(this);
     }
 
     /// <summary>What it was made with, or last given by <see cref="Reconfigure"/>.</summary>

@@ -5,7 +5,7 @@ namespace C10kServer.Engine;
 /// One that is slow costs itself and the other subscribers time, and never a worker; what throws is logged and counted, and the
 /// others are told all the same. From any thread.
 /// </summary>
-internal sealed class EventDispatcher(Server server)
+internal sealed class SubscriberThread(Server server)
 {
     private const int LogInterval = 1000;
 
