@@ -25,7 +25,7 @@ public sealed partial class Server
             var gate = new StartGate();
             try
             {
-                SpareDescriptors.Join();
+                DescriptorReserve.Join();
                 _spares = 1;
                 ConnectionLimit = Descriptors.ConnectionLimit(Options);
                 acceptLoop = new AcceptLoop(this);

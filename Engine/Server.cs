@@ -311,7 +311,7 @@ public sealed partial class Server : IDisposable
     {
         if (Interlocked.Exchange(ref _spares, 0) == 1)
         {
-            SpareDescriptors.Leave();
+            DescriptorReserve.Leave();
         }
     }
 

@@ -39,7 +39,7 @@ internal sealed unsafe partial class Acceptor
     /// </summary>
     private bool HasRoom(long now)
     {
-        if (!SpareDescriptors.AreHeld)
+        if (!DescriptorReserve.AreHeld)
         {
             // Another acceptor of the process has met the limit: what it let go is not for connections.
             return false;
@@ -50,10 +50,10 @@ internal sealed unsafe partial class Acceptor
             return true;
         }
 
-        int free = SpareDescriptors.CountRoom();
+        int free = DescriptorReserve.CountRoom();
         if (free <= 0)
         {
-            SpareDescriptors.Release();
+            DescriptorReserve.Release();
             CountError(Errno.EMFILE, now);
             return false;
         }

@@ -248,7 +248,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
     // Not before there is something to spare again.
     private void EndPause(long now)
     {
-        int errno = _pause == Pause.Resources ? SpareDescriptors.TryTake() : 0;
+        int errno = _pause == Pause.Resources ? DescriptorReserve.TryTake() : 0;
         if (errno == 0)
         {
             _pause = Pause.None;
@@ -379,7 +379,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
                     CountError(errno, now);
                     break;
                 case AcceptOutcome.Pause:
-                    SpareDescriptors.Release();
+                    DescriptorReserve.Release();
                     CountError(errno, now);
                     return Rest(Pause.Resources, now + PauseMilliseconds);
                 default:

@@ -23,7 +23,7 @@ public class CloseFaultTests
         faulty.Server.Stop();
 
         // The connection; the listening socket; an epoll and an eventfd for the acceptor and each of the two workers; the spares.
-        Assert.Equal(8 + SpareDescriptors.Count, armed.Injected);
+        Assert.Equal(8 + DescriptorReserve.Count, armed.Injected);
         client.ReceiveToEnd();
     }
 

@@ -43,13 +43,13 @@ public class DescriptorLimitTests
         int before = ProcessLedger.Descriptors();
         try
         {
-            Assert.Equal(0, SpareDescriptors.TryTake());
-            Assert.False(SpareDescriptors.AreHeld);
+            Assert.Equal(0, DescriptorReserve.TryTake());
+            Assert.False(DescriptorReserve.AreHeld);
             Assert.Equal(before, ProcessLedger.Descriptors());
         }
         finally
         {
-            SpareDescriptors.Release();
+            DescriptorReserve.Release();
         }
     }
 
@@ -96,7 +96,7 @@ public class DescriptorLimitTests
                 if (lower)
                 {
                     Eventually.True(() => faulty.Server.AcceptErrors > 10);
-                    Assert.InRange(faulty.Server.ConnectionCount, 1, Spare - SpareDescriptors.Margin);
+                    Assert.InRange(faulty.Server.ConnectionCount, 1, Spare - DescriptorReserve.Margin);
                 }
 
                 Volatile.Write(ref stop, true);

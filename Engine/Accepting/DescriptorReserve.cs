@@ -10,7 +10,7 @@ namespace C10kServer.Engine;
 /// left nothing over would end the user's shell within seconds (pitfalls 19, 44). One set for the process, as the limit is: while it
 /// is let go, no server accepts. From any thread.
 /// </summary>
-internal static class SpareDescriptors
+internal static class DescriptorReserve
 {
     /// <summary>Enough for some threads at a time, and an assembly or a log file besides.</summary>
     internal const int Count = 16;
