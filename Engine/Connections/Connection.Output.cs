@@ -68,7 +68,7 @@ public sealed partial class Connection
     /// <summary>What handler threads have sent and wished since last time.</summary>
     internal void Deliver(Session session)
     {
-        SessionWish wishes = session.TakeOutput(out byte[]? output, out int length);
+        SessionSignal wishes = session.TakeOutput(out byte[]? output, out int length);
         if (output is not null)
         {
             // Sessions have bounds of their own: what they have taken is never too much.
@@ -82,28 +82,28 @@ public sealed partial class Connection
             return;
         }
 
-        if ((wishes & SessionWish.Resume) != 0)
+        if ((wishes & SessionSignal.Resume) != 0)
         {
             Resume(Flags.PausedBySession);
         }
 
-        if ((wishes & SessionWish.Ends) != 0)
+        if ((wishes & SessionSignal.Ends) != 0)
         {
             End(wishes);
         }
     }
 
-    private void End(SessionWish wishes)
+    private void End(SessionSignal wishes)
     {
-        if ((wishes & SessionWish.Abort) != 0)
+        if ((wishes & SessionSignal.Abort) != 0)
         {
             Abort(CloseReason.Aborted);
         }
-        else if ((wishes & SessionWish.TimeOut) != 0)
+        else if ((wishes & SessionSignal.TimeOut) != 0)
         {
             BeginClose(CloseReason.HandlerTimeout);
         }
-        else if ((wishes & SessionWish.Fail) != 0)
+        else if ((wishes & SessionSignal.Fail) != 0)
         {
             BeginClose(CloseReason.HandlerError);
         }

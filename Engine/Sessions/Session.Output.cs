@@ -19,7 +19,7 @@ public sealed partial class Session
     private readonly Lock _outputLock = new();
     private byte[]? _output;
     private int _outputLength;
-    private SessionWish _wishes;
+    private SessionSignal _wishes;
     private bool _posted;
     private volatile bool _over;
 
@@ -45,7 +45,7 @@ public sealed partial class Session
 
     private int Pending => Volatile.Read(ref _outputLength) + Volatile.Read(ref _taken);
 
-    private bool HasEnded => _over || (_wishes & SessionWish.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed;
+    private bool HasEnded => _over || (_wishes & SessionSignal.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed;
 
     /// <summary>
     /// Sends: the bytes are copied here, and the worker gets them. In the handler that has this session's message the call waits while the
@@ -110,15 +110,15 @@ public sealed partial class Session
     /// From the worker's thread: what handlers have sent and wished since it last asked. The array goes back to the shared pool. Where there was
     /// output, <see cref="OnDelivered"/> follows.
     /// </summary>
-    internal SessionWish TakeOutput(out byte[]? output, out int length)
+    internal SessionSignal TakeOutput(out byte[]? output, out int length)
     {
         lock (_outputLock)
         {
             (output, length) = (_output, _outputLength);
-            SessionWish wishes = _wishes;
+            SessionSignal wishes = _wishes;
 
             // What ends it stays: nothing is to be sent after that.
-            _wishes &= SessionWish.Ends;
+            _wishes &= SessionSignal.Ends;
             _output = null;
             Volatile.Write(ref _taken, length);
             Volatile.Write(ref _outputLength, 0);

@@ -109,7 +109,7 @@ public sealed partial class Session
     internal long ScheduledAt { get; set; }
 
     /// <summary>Whose worker waits for it while it is scheduled.</summary>
-    internal SessionGate? Gate { get; set; }
+    internal SessionPublisher? Gate { get; set; }
 
     /// <summary>Reading is paused until consumers have made room. Set by the worker before it publishes, cleared under the scheduler's lock.</summary>
     internal bool WantsRoom { get; set; }
@@ -127,17 +127,17 @@ public sealed partial class Session
     internal bool IsBusy => Outstanding > 0 || Volatile.Read(ref _posted);
 
     /// <summary>Closes in order, after what was sent. Further messages of the peer are dropped.</summary>
-    public void Close() => Wish(SessionWish.Close);
+    public void Close() => Wish(SessionSignal.Close);
 
     /// <summary>Resets. What is queued is dropped.</summary>
-    public void Abort() => Wish(SessionWish.Abort);
+    public void Abort() => Wish(SessionSignal.Abort);
 
     /// <summary>The handler has failed: counted and logged, and the connection is closed with <see cref="CloseReason.HandlerError"/>.</summary>
     public void Fail(Exception exception)
     {
         Scheduler.CountError();
         Connection.Worker.Server.OnHandlerError(Connection, exception);
-        Wish(SessionWish.Fail);
+        Wish(SessionSignal.Fail);
     }
 
     /// <summary>The handler has met an error and goes on: counted and logged.</summary>
@@ -159,18 +159,18 @@ public sealed partial class Session
     {
         Scheduler.CountTimeout();
         Connection.Worker.Server.OnHandlerTimeout(Connection, after);
-        Wish(SessionWish.TimeOut);
+        Wish(SessionSignal.TimeOut);
     }
 
     /// <summary>Room has been made: the worker reads again. From a consumer.</summary>
-    internal void Resume() => Wish(SessionWish.Resume);
+    internal void Resume() => Wish(SessionSignal.Resume);
 
     /// <summary>Under the scheduler's lock.</summary>
     internal void AddOutstanding(int weight) => Volatile.Write(ref _outstanding, _outstanding + weight);
 
-    private void Wish(SessionWish wish)
+    private void Wish(SessionSignal wish)
     {
-        if ((wish & SessionWish.Ends) != 0)
+        if ((wish & SessionSignal.Ends) != 0)
         {
             _deaf = true;
         }
@@ -183,7 +183,7 @@ public sealed partial class Session
             _posted = true;
         }
 
-        if ((wish & SessionWish.Ends) != 0)
+        if ((wish & SessionSignal.Ends) != 0)
         {
             // A handler that waits for room in the queue has nothing to wait for any more.
             Volatile.Read(ref _waiter)?.Release();
@@ -219,7 +219,7 @@ public sealed partial class Session
 
 /// <summary>What a handler thread wants of a connection's worker, beside sending.</summary>
 [Flags]
-internal enum SessionWish
+internal enum SessionSignal
 {
     None = 0,
     Resume = 1,

@@ -97,7 +97,7 @@ public sealed class SessionScheduler
     }
 
     /// <summary>From a worker's thread.</summary>
-    internal void Publish(List<Session> sessions, SessionGate gate, long now)
+    internal void Publish(List<Session> sessions, SessionPublisher gate, long now)
     {
         lock (_gate)
         {
@@ -152,7 +152,7 @@ public sealed class SessionScheduler
     }
 
     /// <summary>From the worker that a session's connection has moved to.</summary>
-    internal void TakeOver(Session session, SessionGate gate)
+    internal void TakeOver(Session session, SessionPublisher gate)
     {
         lock (_gate)
         {

@@ -64,7 +64,7 @@ internal sealed unsafe partial class Worker : IDisposable
         Scratch = (byte*)Unsafe.AsPointer(ref _scratch[0]);
         _epoll = new Epoll(EventsPerTurn);
         Acceptor = new Acceptor(server, _epoll, Counters, AdoptOwn);
-        Gate = Options.Sessions is { } sessions ? new SessionGate(sessions) : null;
+        Gate = Options.Sessions is { } sessions ? new SessionPublisher(sessions) : null;
         try
         {
             _mailbox = new Mailbox();
@@ -130,7 +130,7 @@ internal sealed unsafe partial class Worker : IDisposable
     internal Server Server => _server;
 
     /// <summary>To the handler threads, where the server has them.</summary>
-    internal SessionGate? Gate { get; }
+    internal SessionPublisher? Gate { get; }
 
     /// <summary>Has sockets with ReusePort, or where the worker is the only one.</summary>
     internal Acceptor Acceptor { get; }

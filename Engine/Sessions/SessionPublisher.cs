@@ -4,7 +4,7 @@ namespace C10kServer.Engine;
 /// A worker's side of a <see cref="SessionScheduler"/>: collects what happens in a turn, to hand it over with one lock for many. The worker's thread's, but
 /// for the two counts, which say whether handler threads owe this worker an answer.
 /// </summary>
-internal sealed class SessionGate(SessionScheduler scheduler)
+internal sealed class SessionPublisher(SessionScheduler scheduler)
 {
     // While something is owed the worker does not sleep for longer than this, at first: a consumer saves the wake-up when it goes straight
     // on to the next message, and if that one blocks, nobody else would look.
