@@ -17,7 +17,7 @@ public sealed partial class Server
     /// say so, as it may be 0 before the acceptors have had their turn.
     /// </summary>
     public bool IsDrained =>
-        // The listener last: what a worker has given to it is there by then.
+        // The accept loop last: what a worker has given to it is there by then.
         _state == ServerState.Draining
         && Workers.AreDrained
         && _acceptLoop!.IsDrained

@@ -4,7 +4,7 @@ using System.Net;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A TCP server: owns a AcceptLoop, which accepts, and Workers, which hold the connections. Its members may be called from any
+/// A TCP server: owns an AcceptLoop, which accepts, and Workers, which hold the connections. Its members may be called from any
 /// thread, except that <see cref="Stop"/> is not for the engine's own. Counters are live; after the end they are final.
 /// </summary>
 public sealed partial class Server : IDisposable

@@ -29,7 +29,7 @@ public sealed partial class Connection
         Volatile.Write(ref _worker, newWorker);
     }
 
-    /// <summary>For a migrant whose new worker turns out to be over.</summary>
+    /// <summary>For a transfer whose new worker turns out to be over.</summary>
     internal void Assign(Worker worker) => _worker = worker;
 
     /// <summary>On the new worker's thread, which has given it a slot. 0, or the errno of the registration.</summary>

@@ -261,7 +261,7 @@ public sealed partial class Connection
     /// </summary>
     private bool IsPeerStalled(long now)
     {
-        if (_pendingIo is not { } outstanding)
+        if (_pendingIo is not { } pendingIo)
         {
             return false;
         }

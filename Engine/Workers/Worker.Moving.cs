@@ -18,7 +18,7 @@ internal sealed unsafe partial class Worker
         try
         {
             // Before anything has changed.
-            migrant = new ConnectionTransfer(connection, connection.SendQueue == 0 ? [] : new byte[connection.SendQueue]);
+            transfer = new ConnectionTransfer(connection, connection.SendQueue == 0 ? [] : new byte[connection.SendQueue]);
         }
         catch (OutOfMemoryException)
         {

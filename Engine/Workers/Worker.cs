@@ -102,7 +102,7 @@ internal sealed unsafe partial class Worker : IDisposable
 
     internal long WriteTimeout { get; private set; }
 
-    /// <summary>How often a connection with output pendingIo is asked whether its peer takes any.</summary>
+    /// <summary>How often a connection with output outstanding is asked whether its peer takes any.</summary>
     internal long StallLookInterval { get; private set; }
 
     internal int HighWaterMark { get; private set; }

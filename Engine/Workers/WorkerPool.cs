@@ -207,7 +207,7 @@ internal sealed class WorkerPool
             return false;
         }
 
-        // A migrant has to know whose it is before that one's thread touches it.
+        // A transfer has to know whose it is before that one's thread touches it.
         (command.Subject as ConnectionTransfer)?.Connection.Assign(worker);
         if (worker.Post(command))
         {

@@ -6,13 +6,13 @@ namespace C10kServer.Engine.Tests;
 
 public sealed class MeterTests : IDisposable
 {
-    private readonly MeterListener _acceptLoop = new();
+    private readonly MeterListener _listener = new();
     private readonly Dictionary<string, Instrument> _instruments = [];
     private readonly List<Reading> _readings = [];
 
     public MeterTests()
     {
-        _acceptLoop.InstrumentPublished = (instrument, acceptLoop) =>
+        _listener.InstrumentPublished = (instrument, listener) =>
         {
             if (instrument.Meter.Name == "C10kServer")
             {
@@ -20,12 +20,12 @@ public sealed class MeterTests : IDisposable
                 listener.EnableMeasurementEvents(instrument);
             }
         };
-        _acceptLoop.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, value, tags));
-        _acceptLoop.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Add(instrument, value, tags));
-        _acceptLoop.Start();
+        _listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, value, tags));
+        _listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Add(instrument, value, tags));
+        _listener.Start();
     }
 
-    public void Dispose() => _acceptLoop.Dispose();
+    public void Dispose() => _listener.Dispose();
 
     [Fact]
     public void What_a_listener_reads_is_what_the_servers_count_and_their_names_tell_them_apart()
@@ -153,7 +153,7 @@ public sealed class MeterTests : IDisposable
     private void Read()
     {
         _readings.Clear();
-        _acceptLoop.RecordObservableInstruments();
+        _listener.RecordObservableInstruments();
     }
 
     private double Value(Server server, string name, params (string Key, object Value)[] tags) =>

@@ -11,7 +11,7 @@ internal static class ProcessLedger
     static ProcessLedger()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
-        acceptLoop.Start();
+        listener.Start();
         using var client = new TcpClient();
         client.ConnectAsync((IPEndPoint)listener.LocalEndpoint).GetAwaiter().GetResult();
         using Socket accepted = listener.AcceptSocket();
