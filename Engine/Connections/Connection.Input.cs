@@ -62,7 +62,7 @@ public sealed partial class Connection
             return false;
         }
 
-        Requests requests = NeedRequests();
+        RequestQueue requests = NeedRequests();
         if (Input is not null && (_flags & Flags.Pulled) == 0)
         {
             // It was searched for what ends a message of the framing.
@@ -80,10 +80,10 @@ public sealed partial class Connection
         return true;
     }
 
-    private Requests NeedRequests()
+    private RequestQueue NeedRequests()
     {
         _pendingIo ??= new PendingIo();
-        return _pendingIo.Requests ??= new Requests();
+        return _pendingIo.Requests ??= new RequestQueue();
     }
 
     private unsafe void Receive(uint ready)

@@ -165,7 +165,7 @@ public sealed partial class Connection : ITimed
 
     private InputBuffer? Input => _pendingIo?.Input;
 
-    private Requests? Requests => _pendingIo?.Requests;
+    private RequestQueue? Requests => _pendingIo?.Requests;
 
 
     private bool IsReading =>

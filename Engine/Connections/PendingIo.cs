@@ -11,7 +11,7 @@ internal sealed class PendingIo
 
     internal InputBuffer? Input { get; set; }
 
-    internal Requests? Requests { get; set; }
+    internal RequestQueue? Requests { get; set; }
 
     /// <summary>When the peer was last seen to take output; while lingering, when it was first seen to have taken all.</summary>
     internal long LastProgress { get; set; }

@@ -15,7 +15,7 @@ public delegate void WriteCallback(Connection connection, CloseReason reason);
 /// A connection's queued reads and writes. Each completes exactly once, with its bytes or with a reason, and leaves its queue
 /// before its callback runs. Made with the first request; belongs to the worker's thread.
 /// </summary>
-internal sealed class Requests
+internal sealed class RequestQueue
 {
     private readonly Queue<Read> _reads = new();
     private readonly Queue<Write> _writes = new();
