@@ -84,7 +84,7 @@ public sealed partial class Server
         {
             new EngineThread($"c10k {Options.Name} end", StopDrained, e => OnFault("the end of a drain", e)).Start();
         }
-        catch (Exception e) when (e is ServerStartException or OutOfMemoryException)
+        catch (Exception e) when (e is EngineException or OutOfMemoryException)
         {
             // There are no threads, or no memory, just now. The next look tries again.
             Log.DrainNotEnded(Options.Name, e);

@@ -98,9 +98,9 @@ public sealed partial class Server
     public SendOutcome TrySend(
         ConnectionRef target, ImmutableArray<byte> data, TimeSpan timeout, CancellationToken cancel, out ConnectionInfo? after)
     {
-        var parcel = new SendCommand(data);
-        after = Workers.Ask(target, ConnectionAction.Send, null, parcel, timeout, cancel);
-        return after is null ? SendOutcome.NotFound : parcel.Outcome;
+        var command = new SendCommand(data);
+        after = Workers.Ask(target, ConnectionAction.Send, null, command, timeout, cancel);
+        return after is null ? SendOutcome.NotFound : command.Outcome;
     }
 
     /// <summary>
@@ -110,7 +110,14 @@ public sealed partial class Server
     public void Subscribe(Action<ServerEvent> subscriber)
     {
         ArgumentNullException.ThrowIfNull(subscriber);
-        Events.Add(subscriber);
+        try
+        {
+            Events.Add(subscriber);
+        }
+        catch (EngineException e)
+        {
+            throw ServerStartException.For(e);
+        }
     }
 
     /// <summary>Takes back a <see cref="Subscribe"/>. With the last one the thread ends.</summary>

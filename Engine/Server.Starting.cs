@@ -27,7 +27,7 @@ public sealed partial class Server
             {
                 DescriptorReserve.Join();
                 _spares = 1;
-                ConnectionLimit = Descriptors.ConnectionLimit(Options);
+                ConnectionLimit = DescriptorLimit.ConnectionLimit(Options);
                 acceptLoop = new AcceptLoop(this);
                 Workers.Make(Options.WorkerCount);
 

@@ -226,23 +226,25 @@ public sealed partial class Server : IDisposable
                 throw new ArgumentException($"{name} cannot be changed while the server runs: stop it and start another.", name);
             }
 
-            int limit = options.MaxConnections == _options.MaxConnections ? ConnectionLimit : Descriptors.ConnectionLimit(options, ConnectionCount);
-            if (options.WorkerCount > Workers.Count)
+            bool grows = options.WorkerCount > Workers.Count;
+            int limit;
+            try
             {
-                try
+                limit = options.MaxConnections == _options.MaxConnections ? ConnectionLimit : DescriptorLimit.ConnectionLimit(options, ConnectionCount);
+                if (grows)
                 {
                     Workers.Grow(options.WorkerCount);
                 }
-                catch (EngineException e)
-                {
-                    throw ServerStartException.For(e);
-                }
+            }
+            catch (EngineException e)
+            {
+                throw ServerStartException.For(e);
+            }
 
-                if (options.Dispatch != DispatchMode.ReusePort)
-                {
-                    // There is somebody to deal to now, and a handler that blocks the first one must not keep others from being accepted (pitfall 32).
-                    Workers.Current[0].Post(new Command(CommandKind.StopAccepting));
-                }
+            if (grows && options.Dispatch != DispatchMode.ReusePort)
+            {
+                // There is somebody to deal to now, and a handler that blocks the first one must not keep others from being accepted (pitfall 32).
+                Workers.Current[0].Post(new Command(CommandKind.StopAccepting));
             }
 
             _options = options;

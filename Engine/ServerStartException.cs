@@ -95,8 +95,15 @@ public sealed class ServerStartException : IOException
     private static ServerStartException ForLog(string path, int errno, string advice) => new(
         StartFailure.LogPathNotWritable, $"The log {path} cannot be opened for writing: {Native.Errno.Describe(errno)}. {advice}", errno);
 
-    /// <summary>For a call that is not about an address.</summary>
-    internal static ServerStartException For(EngineException e) => e.Errno switch
+    /// <summary>For a call that is not about an address, or for a thread that could not be started.</summary>
+    /// <param name="e">What has failed.</param>
+    public static ServerStartException For(EngineException e)
+    {
+        ArgumentNullException.ThrowIfNull(e);
+        return e.Call == EngineThread.CreateCall ? OutOfThreads(e) : ForErrno(e);
+    }
+
+    private static ServerStartException ForErrno(EngineException e) => e.Errno switch
     {
         Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(e.Errno),
         Native.Errno.ENOSPC => new(
@@ -107,7 +114,7 @@ public sealed class ServerStartException : IOException
     };
 
     /// <summary>For a thread that could not be started.</summary>
-    internal static ServerStartException OutOfThreads(Exception cause) => new(
+    private static ServerStartException OutOfThreads(Exception cause) => new(
         StartFailure.ThreadLimit,
         "The process may start no further thread. Stop other servers or programs, ask for fewer workers or handlers, or raise the limit: " +
         "that of the user (ulimit -u), or that of the control group (pids.max, which is TasksMax= of a systemd unit).",

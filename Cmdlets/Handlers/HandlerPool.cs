@@ -194,7 +194,7 @@ internal sealed class HandlerPool
         {
             thread.Start();
         }
-        catch (Engine.ServerStartException)
+        catch (Engine.EngineException)
         {
             ThreadPool.UnsafeQueueUserWorkItem(_ => thread.RunHere(), null);
         }

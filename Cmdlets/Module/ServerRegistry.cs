@@ -158,7 +158,7 @@ internal static class ServerRegistry
             {
                 thread.Start();
             }
-            catch (Engine.ServerStartException)
+            catch (Engine.EngineException)
             {
                 // No thread can be had: one after the other then.
                 thread.RunHere();

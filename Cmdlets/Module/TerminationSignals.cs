@@ -55,7 +55,7 @@ internal static class TerminationSignals
             stopping.Start();
             stopping.Join(Patience);
         }
-        catch (Engine.ServerStartException)
+        catch (Engine.EngineException)
         {
             // No thread can be had: the servers are stopped on this one, however long that takes.
             stopping.RunHere();

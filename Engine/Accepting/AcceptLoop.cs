@@ -76,7 +76,7 @@ internal sealed class AcceptLoop : IDisposable
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
 
     /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it closes what the AcceptLoop holds and ends.</summary>
-    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    /// <exception cref="EngineException">The process may have no further thread.</exception>
     internal void Start(StartGate gate)
     {
         _startGate = gate;

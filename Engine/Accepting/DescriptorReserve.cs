@@ -63,7 +63,7 @@ internal static class DescriptorReserve
     }
 
     /// <summary>How many connections, all servers' together, there are descriptors for, beside the spare ones and the margin.</summary>
-    internal static int CountRoom() => (Descriptors.CountFree() - Margin) / Math.Max(1, Volatile.Read(ref s_users));
+    internal static int CountRoom() => (OpenDescriptors.CountFree() - Margin) / Math.Max(1, Volatile.Read(ref s_users));
 
     /// <summary>Takes those that are missing. 0, or the errno: then none is held. Without a server none is taken, and that is no failure.</summary>
     internal static int TryTake()
@@ -76,7 +76,7 @@ internal static class DescriptorReserve
             }
 
             // Counted first, because to take the last ones would leave a file of the process without a descriptor.
-            if (s_held < Count && Descriptors.CountFree() < Count - s_held + Margin)
+            if (s_held < Count && OpenDescriptors.CountFree() < Count - s_held + Margin)
             {
                 Release();
                 return Errno.EMFILE;

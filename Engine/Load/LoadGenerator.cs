@@ -24,14 +24,9 @@ public sealed class LoadGenerator : IDisposable
         {
             _loop = LoadLoop.For(options);
         }
-        catch (ServerStartException e)
-        {
-            // To count the descriptors takes one.
-            throw new LoadException(LoadFailure.DescriptorLimit, e.Message, e.Errno);
-        }
         catch (EngineException e) when (e.Errno is Native.Errno.EMFILE or Native.Errno.ENFILE)
         {
-            throw new LoadException(LoadFailure.DescriptorLimit, ServerStartException.OutOfDescriptors(e.Errno).Message, e.Errno);
+            throw new LoadException(LoadFailure.DescriptorLimit, $"The process has no descriptors left: {Native.Errno.Describe(e.Errno)}. Stop servers, or raise the limit (ulimit -n).", e.Errno);
         }
 
         _thread = new EngineThread("c10k load", Run, Fail);
@@ -59,9 +54,13 @@ public sealed class LoadGenerator : IDisposable
         {
             _thread.Start();
         }
-        catch (ServerStartException e)
+        catch (EngineException e)
         {
-            throw new LoadException(LoadFailure.ThreadLimit, e.Message, e.Errno);
+            throw new LoadException(
+                LoadFailure.ThreadLimit,
+                "The process may start no further thread. Stop servers or programs, or raise the limit: that of the user (ulimit -u), or that of the " +
+                "control group (pids.max, which is TasksMax= of a systemd unit).",
+                e.Errno);
         }
     }
 

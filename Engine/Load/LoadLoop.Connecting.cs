@@ -94,7 +94,7 @@ internal abstract unsafe partial class LoadLoop
 
     private static void CheckDescriptors(LoadOptions options)
     {
-        (int free, int limit, int open) = Descriptors.Count();
+        (int free, int limit, int open) = OpenDescriptors.Count();
         int each = options.IsOwnServer ? 2 : 1;
         if ((long)options.Connections * each > free)
         {

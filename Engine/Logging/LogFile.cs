@@ -56,7 +56,7 @@ internal sealed unsafe class LogFile
         _thread = new EngineThread($"c10k {server} log", Run, OnFailure);
     }
 
-    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    /// <exception cref="EngineException">The process may have no further thread.</exception>
     internal void Start()
     {
         _thread.Start();

@@ -6,6 +6,9 @@ namespace C10kServer.Engine;
 /// </summary>
 public sealed class EngineThread
 {
+    /// <summary>The call that fails where the process may have no further thread.</summary>
+    internal const string CreateCall = "pthread_create";
+
     private readonly Action _body;
     private readonly Action<Exception> _onFailure;
     private volatile Thread? _thread;
@@ -31,7 +34,7 @@ public sealed class EngineThread
     public bool IsCurrent => _thread == Thread.CurrentThread;
 
     /// <summary>Starts the thread.</summary>
-    /// <exception cref="ServerStartException">The process may have no further thread; nothing is left behind.</exception>
+    /// <exception cref="EngineException">The process may have no further thread; nothing is left behind.</exception>
     public void Start()
     {
         var thread = new Thread(Run) { IsBackground = true, Name = Name };
@@ -46,7 +49,7 @@ public sealed class EngineThread
         {
             // The runtime says this of every failure of pthread_create(3).
             _thread = null;
-            throw ServerStartException.OutOfThreads(e);
+            throw new EngineException(CreateCall, Native.Errno.EAGAIN, e);
         }
     }
 

@@ -35,7 +35,7 @@ internal sealed class SubscriberThread(Server server)
         }
     }
 
-    /// <exception cref="ServerStartException">The process may have no further thread. The subscriber is not added.</exception>
+    /// <exception cref="EngineException">The process may have no further thread. The subscriber is not added.</exception>
     internal void Add(Action<ServerEvent> subscriber)
     {
         lock (_lock)

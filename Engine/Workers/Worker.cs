@@ -145,7 +145,7 @@ internal sealed unsafe partial class Worker : IDisposable
     internal int Load => _table.Count + _mailbox.Count;
 
     /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it gives back what the worker holds and ends.</summary>
-    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    /// <exception cref="EngineException">The process may have no further thread.</exception>
     internal void Start(StartGate gate)
     {
         _startGate = gate;

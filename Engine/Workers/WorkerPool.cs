@@ -51,7 +51,7 @@ internal sealed class WorkerPool
 
     /// <summary>For a server that runs: makes and starts workers up to a number. All or nothing.</summary>
     /// <exception cref="EngineException">Descriptors are used up.</exception>
-    /// <exception cref="ServerStartException">The process may have no further thread.</exception>
+    /// <exception cref="EngineException">The process may have no further thread.</exception>
     internal void Grow(int count)
     {
         var gate = new StartGate();
@@ -135,7 +135,7 @@ internal sealed class WorkerPool
     }
 
     /// <summary>Starts the threads, which wait at the gate.</summary>
-    /// <exception cref="ServerStartException">The process may have no further thread. The start is to be called off.</exception>
+    /// <exception cref="EngineException">The process may have no further thread. The start is to be called off.</exception>
     internal void Start(StartGate gate) => Array.ForEach(_workers, worker => worker.Start(gate));
 
     /// <summary>After the gate was called off: the threads that were started end, and nothing is left of the workers.</summary>

@@ -198,7 +198,7 @@ public class LoadErrorTests
     [Fact]
     public void More_connections_than_descriptors_are_refused_before_the_first_one()
     {
-        (int free, int limit, _) = Descriptors.Count();
+        (int free, int limit, _) = OpenDescriptors.Count();
         var options = new LoadOptions { Target = new IPEndPoint(IPAddress.Loopback, 1), Connections = free + 100 };
         int descriptors = ProcessLedger.Descriptors();
         var e = Assert.Throws<LoadException>(() => new LoadGenerator(options));
