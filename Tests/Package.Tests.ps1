@@ -123,7 +123,7 @@ Describe 'The published module' -Skip:(-not $dotnet) {
             (Get-Help Start-C10kServer).Synopsis.Trim().Length -gt 10 -and (Get-Help about_C10kServer_Testing).Length -gt 1000
             '--'
 
-            [System.IO.File]::ReadAllLines('/proc/self/maps') -match ' $repository/'
+            [System.IO.File]::ReadAllLines('/proc/self/maps') -match ' $repository/(?!Tests/Host/bin/pwsh/)'
             '--'
             `$own = [AppDomain]::CurrentDomain.GetAssemblies().Where({ `$_.GetName().Name -like 'C10kServer.*' })
             `$own.Location
@@ -134,7 +134,7 @@ Describe 'The published module' -Skip:(-not $dotnet) {
         $seen[3] | Should -Be $module
         $seen[4, 5] | Should -Be "$module/Formats/C10kServer.format.ps1xml", "$module/Formats/C10kServer.types.ps1xml"
         $seen[6] | Should -Be 'True'
-        $strangers.Trim() | Should -BeNullOrEmpty -Because 'nothing of the repository is loaded'
+        $strangers.Trim() | Should -BeNullOrEmpty -Because 'nothing of the repository is loaded but the shell itself'
         $assemblies = $assemblies.Trim() -split "`n"
         $assemblies | Should -HaveCount 2
         $own = "$module/bin/linux-$([System.Runtime.InteropServices.RuntimeInformation]::ProcessArchitecture.ToString().ToLowerInvariant())"

@@ -79,6 +79,11 @@ internal sealed class HandlerPool
             Stop();
             throw Failure(e.InnerExceptions[0]);
         }
+        catch (Engine.EngineException e)
+        {
+            Stop();
+            throw Engine.ServerStartException.For(e);
+        }
         catch
         {
             Stop();

@@ -75,18 +75,8 @@ internal sealed class HandlerThread
 
     internal bool IsAlive => _thread.IsAlive;
 
-    /// <exception cref="Engine.ServerStartException">The process may have no further thread.</exception>
-    internal void Start()
-    {
-        try
-        {
-            _thread.Start();
-        }
-        catch (Engine.EngineException e)
-        {
-            throw Engine.ServerStartException.For(e);
-        }
-    }
+    /// <exception cref="Engine.EngineException">The process may have no further thread.</exception>
+    internal void Start() => _thread.Start();
 
     /// <summary>From the watching thread: the number of the message that it is at, or 0 while there is none.</summary>
     internal long Look() => Volatile.Read(ref _phase) is var phase && (phase & PhaseMask) == Running ? phase >> PhaseBits : 0;

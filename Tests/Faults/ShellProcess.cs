@@ -57,6 +57,10 @@ internal sealed class ShellProcess : IDisposable
         await _process.StandardInput.FlushAsync(_patience.Token);
     }
 
+    /// <summary>The sockets that the shell has open.</summary>
+    internal int CountSockets() => Directory.EnumerateFileSystemEntries($"/proc/{_process.Id}/fd")
+        .Count(static link => new FileInfo(link).LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
+
     /// <summary>Sends the shell a signal, by its name.</summary>
     internal void Signal(string name)
     {
