@@ -33,12 +33,15 @@ internal sealed class ConnectionTable
         {
             connection.Slot = _free[--_freeCount];
         }
+        else if (_count < _used)
+        {
+            // The list of free slots could not grow, and has lost some.
+            connection.Slot = Array.IndexOf(_slots, null, 0, _used);
+        }
         else
         {
             if (_used == _slots.Length)
             {
-                // Both, so that nothing has to grow when a connection is removed.
-                Array.Resize(ref _free, _used * 2);
                 Array.Resize(ref _slots, _used * 2);
             }
 
@@ -50,7 +53,7 @@ internal sealed class ConnectionTable
         Volatile.Write(ref _count, _count + 1);
     }
 
-    /// <summary>Takes the connection out. Allocates nothing.</summary>
+    /// <summary>Takes the connection out. Does not fail for want of memory.</summary>
     internal void Remove(Connection connection)
     {
         if (connection.Slot == NoSlot)
@@ -59,8 +62,26 @@ internal sealed class ConnectionTable
         }
 
         _slots[connection.Slot] = null;
-        _free[_freeCount++] = connection.Slot;
+        if (_freeCount < _free.Length || HasGrown())
+        {
+            _free[_freeCount++] = connection.Slot;
+        }
+
         Volatile.Write(ref _count, _count - 1);
+    }
+
+    // The list grows with the connections that end and not with the table, because most tables never see all of their connections end.
+    private bool HasGrown()
+    {
+        try
+        {
+            Array.Resize(ref _free, _freeCount * 2);
+            return true;
+        }
+        catch (OutOfMemoryException)
+        {
+            return false;
+        }
     }
 
     /// <summary>What epoll is given for a connection.</summary>
