@@ -5,20 +5,20 @@ param()
 
 BeforeDiscovery {
     Import-Module "$PSScriptRoot/Documents/Topic.psm1"
-    $folder = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/en-US"
+    $folder = "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/en-US"
     $sections = [System.IO.Directory]::GetFiles($folder, 'about_*.help.txt') | Sort-Object | ForEach-Object { Read-Topic $_ }
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
     Import-Module "$PSScriptRoot/Documents/Readme.psm1"
     Import-Module "$PSScriptRoot/Documents/Reader.psm1"
     Import-Module "$PSScriptRoot/Documents/Topic.psm1"
     $find = { param($name) @(foreach ($folder in "$env:PATH".Split(':')) { if ([System.IO.File]::Exists("$folder/$name")) { "$folder/$name" } })[0] }
 
     # What the reader has at hand: visitors to talk with, and patience.
-    $hands = "Import-Module '$PSScriptRoot/Clients/TestClient.psm1', '$PSScriptRoot/Clients/Talk.psm1'"
+    $hands = "Import-Module '$PSScriptRoot/../Clients/TestClient.psm1', '$PSScriptRoot/../Clients/Talk.psm1'"
     $echo = '$server = Start-C10kServer -Framing Line -ScriptBlock { $_ }; '
     $listed = { param($reason) @{ Listed = $reason } }
 
@@ -226,7 +226,7 @@ Describe '<Topic>: <Section>' -ForEach $sections {
         $null = [System.IO.Directory]::CreateDirectory("$($reader.Folder)/modules/MyClient")
         [System.IO.File]::WriteAllText("$($reader.Folder)/modules/MyClient/MyClient.psm1", @"
 function Invoke-MyClient([int] `$Port, [string] `$Say) {
-    Import-Module '$PSScriptRoot/Clients/Talk.psm1'
+    Import-Module '$PSScriptRoot/../Clients/Talk.psm1'
     (Invoke-Talk @{ Port = `$Port } "`$Say``n").TrimEnd()
 }
 "@)

@@ -4,8 +4,8 @@
 param()
 
 BeforeAll {
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    $program = Find-TestProgram -Folder "$PSScriptRoot/Benchmark" -Name C10kServer.Benchmark
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    $program = Find-TestProgram -Folder "$PSScriptRoot/../Benchmark" -Name C10kServer.Benchmark
     $report = [System.IO.Path]::GetTempFileName()
     $start = [System.Diagnostics.ProcessStartInfo]::new($program.Dotnet)
     $start.RedirectStandardOutput = $start.RedirectStandardError = $true

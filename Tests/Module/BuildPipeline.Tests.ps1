@@ -4,7 +4,7 @@
 param()
 
 BeforeAll {
-    Import-Module "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
+    Import-Module "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
 
     # The client under test: a request and its answer, on a new connection each time it fails.
     function Invoke-RetryingClient {

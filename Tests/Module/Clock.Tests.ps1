@@ -14,7 +14,7 @@ Describe 'A wall clock that is set by <Name>' -Skip:($compiler.Count -eq 0) -For
 ) {
     BeforeAll {
         $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k-clock-').FullName
-        & gcc -shared -fPIC -O2 -fvisibility=hidden -o "$folder/clock.so" "$PSScriptRoot/Faults/clock.c"
+        & gcc -shared -fPIC -O2 -fvisibility=hidden -o "$folder/clock.so" "$PSScriptRoot/../Faults/clock.c"
         if ($LASTEXITCODE) { throw 'The clock cannot be compiled.' }
         [System.IO.File]::WriteAllBytes("$folder/shift", [byte[]]::new(8))
         [System.IO.File]::WriteAllText("$folder/run.ps1", @'
@@ -69,8 +69,8 @@ Get-C10kServer | Stop-C10kServer
         [string[]] $words = [Environment]::ProcessPath
         if ([System.IO.Path]::GetFileName($words[0]) -eq 'dotnet') { $words += 'exec', "$PSHOME/pwsh.dll" }
         $start = [System.Diagnostics.ProcessStartInfo]::new($words[0])
-        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
-        $more = '-NoProfile', '-File', "$folder/run.ps1", "$root/C10kServer.psd1", "$PSScriptRoot/Clients/TestClient.psm1", "$folder/shift"
+        $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
+        $more = '-NoProfile', '-File', "$folder/run.ps1", "$root/C10kServer.psd1", "$PSScriptRoot/../Clients/TestClient.psm1", "$folder/shift"
         foreach ($word in @($words | Select-Object -Skip 1) + $more) { $start.ArgumentList.Add($word) }
         $start.Environment['LD_PRELOAD'] = "$folder/clock.so"
         $start.Environment['C10K_CLOCK'] = "$folder/shift"

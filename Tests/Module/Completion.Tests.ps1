@@ -3,8 +3,8 @@
 param()
 
 BeforeAll {
-    Import-Module "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
     $server = Start-C10kServer -Name many -Workers 1
     $clients = [System.Collections.Generic.List[System.Net.Sockets.TcpClient]]::new()
 

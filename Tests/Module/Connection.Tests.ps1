@@ -3,9 +3,9 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
     $server = Start-C10kServer -Name Rows -Workers 4
     $other = Start-C10kServer -Name Other -Workers 1
     $client = Open-TestClient -Argument 'hold', '--port', $server.Port, '--count', 40, '--sources', 4, '--timeout', 120

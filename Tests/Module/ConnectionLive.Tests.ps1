@@ -3,10 +3,10 @@
 param()
 
 BeforeAll {
-    $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
+    $manifest = "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
     Import-Module $manifest
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Host/TestShell.psm1"
 
     # Connected, and each with a row, in the order of the clients.
     function Connect-Client($Server, $Count) {

@@ -5,7 +5,7 @@
 param()
 
 BeforeDiscovery {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
     $all = foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
         @{ Name = $command.Name; Command = $command; Has = $command.Parameters }
@@ -34,9 +34,9 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 
     # A server with one open connection, and the client's end of it. The script lets a handler's view of the connection out.
     function Open-Stage([string] $Name = 'stage') {

@@ -3,7 +3,7 @@
 param()
 
 BeforeDiscovery {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
 
     # Bare, as they are typed: the shell makes an [int], a [double], a [string], an [int16], a [uint16] or a [decimal] of each.
@@ -24,7 +24,7 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
 
     # What a cmdlet is called by is the text of the test, so that the shell parses it as it parses what is typed.

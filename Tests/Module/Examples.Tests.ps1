@@ -4,7 +4,7 @@
 param()
 
 BeforeDiscovery {
-    $examples = foreach ($path in [System.IO.Directory]::GetFiles("$PSScriptRoot/Examples", '*.ps1')) {
+    $examples = foreach ($path in [System.IO.Directory]::GetFiles("$PSScriptRoot/../Examples", '*.ps1')) {
         @{ Name = [System.IO.Path]::GetFileName($path); Path = $path }
     }
 
@@ -16,11 +16,11 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     $manifest = "$root/C10kServer.psd1"
-    $folder = "$PSScriptRoot/Examples"
+    $folder = "$PSScriptRoot/../Examples"
     Import-Module $manifest
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 
     # What the tests open, for AfterEach to close.
     $clients = [System.Collections.Generic.List[object]]::new()

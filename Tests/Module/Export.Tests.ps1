@@ -21,7 +21,7 @@ BeforeDiscovery {
         TcpState        = 'Unknown=0 Established=1 SynSent=2 SynReceived=3 FinWait1=4 FinWait2=5 TimeWait=6 Close=7 CloseWait=8 LastAck=9 Listen=10 Closing=11'
         WorkerState     = 'Running=0 Stalled=1 Stopped=2'
     }
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
     $enums = foreach ($type in [C10kServer.Server].Assembly.GetExportedTypes().Where({ $_.IsEnum })) {
         @{ Name = $type.Name; Type = $type; Numbers = $numbers[$type.Name] }
@@ -29,9 +29,9 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 }
 
 Describe 'A server with hundreds of connections' {

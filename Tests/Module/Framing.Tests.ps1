@@ -4,10 +4,10 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Clients/Talk.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/Talk.psm1"
 
     # Of what is sent, as the bytes of an encoding, in the shape in which Read-Talk has them.
     function ConvertTo-Wire($Encoding, $Text) { [System.Text.Encoding]::Latin1.GetString([System.Text.Encoding]::GetEncoding($Encoding).GetBytes($Text)) }

@@ -8,7 +8,7 @@ BeforeDiscovery {
 
 Describe 'dotnet run --project Tests/Host' -Skip:(-not $dotnet) {
     BeforeAll {
-        $repository = Split-Path $PSScriptRoot
+        $repository = Split-Path (Split-Path $PSScriptRoot)
 
         # As the README has it, but without a build: who runs this has built before. What would set up a terminal stays out of the output.
         function Invoke-Prompt([string[]] $Argument, [string[]] $Line) {

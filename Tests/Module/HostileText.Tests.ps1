@@ -4,7 +4,7 @@
 param()
 
 BeforeDiscovery {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
     $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
     $shown = foreach ($view in $views.Configuration.ViewDefinitions.View) {
@@ -13,9 +13,9 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 }
 
 Describe 'Text of a client, hostile to the terminal' {

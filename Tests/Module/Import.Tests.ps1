@@ -3,9 +3,9 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     $manifest = "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
+    Import-Module "$PSScriptRoot/../Host/TestShell.psm1"
     $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k-import-').FullName
 
     # A second copy of the module, by itself in a folder.

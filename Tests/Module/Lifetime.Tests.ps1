@@ -3,10 +3,10 @@
 param()
 
 BeforeAll {
-    $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
+    $manifest = "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
     Import-Module $manifest
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Host/TestShell.psm1"
     $base = Get-ProcessLedger
 }
 
@@ -124,7 +124,7 @@ Describe 'The module in a shell' {
 
     It 'opens no thread and no descriptor when it is imported, and does not load the engine' {
         $shell = Open-TestShell -Command @"
-            Import-Module '$PSScriptRoot/Clients/TestClient.psm1'
+            Import-Module '$PSScriptRoot/../Clients/TestClient.psm1'
             `$before = Get-ProcessLedger
             Import-Module '$manifest'
             `$null = Get-C10kServer
@@ -142,7 +142,7 @@ Describe 'The module in a shell' {
     It 'serves on through Ctrl+C, twenty times, and nothing is left after the stop' {
         $shell = Open-TestShell
         try {
-            $null = Invoke-TestShell $shell -Line "Import-Module '$manifest', '$PSScriptRoot/Clients/TestClient.psm1'; 'ready'" -Until 'ready'
+            $null = Invoke-TestShell $shell -Line "Import-Module '$manifest', '$PSScriptRoot/../Clients/TestClient.psm1'; 'ready'" -Until 'ready'
             $port = Invoke-TestShell $shell -Line '$base = Get-ProcessLedger; $s = Start-C10kServer -Workers 2; "port $($s.Port)"' -Until 'port '
             $client = Open-TestClient -Argument 'hold', '--port', $port, '--count', 50
             (Read-TestClient -Client $client).failed | Should -Be 0

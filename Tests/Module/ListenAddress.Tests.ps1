@@ -7,7 +7,7 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
 
     function New-Proxy([string] $Name) {

@@ -3,10 +3,10 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     $manifest = "$root/C10kServer.psd1"
     Import-Module $manifest
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 
     # Starts a script in a runspace of its own, with the module and what it is told.
     function Invoke-Elsewhere([string] $Script, [hashtable] $Variable) {

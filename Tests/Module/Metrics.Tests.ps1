@@ -3,9 +3,9 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 
     # Reads the text exposition format 0.0.4, strictly: whatever it does not know is an error, and so is a metric in two places.
     function Read-Exposition([string] $Text) {

@@ -2,7 +2,7 @@
 [Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSUseDeclaredVarsMoreThanAssignments', '', Justification = 'BeforeAll sets, It reads.')]
 param()
 
-$root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+$root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
 Import-Module "$root/C10kServer.psd1"
 
 $commands = foreach ($command in Get-Command -Module C10kServer -CommandType Cmdlet) {
@@ -59,7 +59,7 @@ $tables = foreach ($view in $views.Configuration.ViewDefinitions.View) {
 
 Describe 'The manifest' {
     BeforeAll {
-        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
         $tree = [System.Management.Automation.Language.Parser]::ParseFile("$root/C10kServer.psd1", [ref]$null, [ref]$null)
         $isTable = { param($node) $node -is [System.Management.Automation.Language.HashtableAst] }
         $manifest = $tree.Find($isTable, $false).SafeGetValue()
@@ -126,7 +126,7 @@ Describe 'The assembly' {
 Describe 'Each about file' {
     It 'fits 80 columns, and names commands that there are' {
         $known = (Get-Command -Module C10kServer -CommandType Cmdlet).Name
-        $files = [System.IO.Directory]::GetFiles("$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/en-US", 'about_*.help.txt')
+        $files = [System.IO.Directory]::GetFiles("$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/en-US", 'about_*.help.txt')
         $files.Count | Should -BeGreaterThan 2
         foreach ($file in $files) {
             $text = [System.IO.File]::ReadAllText($file)
@@ -141,7 +141,7 @@ Describe 'Each about file' {
 
 Describe 'about_C10kServer' {
     BeforeAll {
-        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
         $about = [System.IO.File]::ReadAllText("$root/en-US/about_C10kServer.help.txt")
         $source = foreach ($file in [System.IO.Directory]::GetFiles("$root/Cmdlets", '*.cs', 'AllDirectories')) {
             if ($file -notmatch '/(bin|obj)/') { [System.IO.File]::ReadAllText($file) }
@@ -192,7 +192,7 @@ Describe 'about_C10kServer' {
         }
 
         # A shell that can have no further thread is made for the engine's tests.
-        $tests += [System.IO.File]::ReadAllText("$PSScriptRoot/Faults/Shell.ps1")
+        $tests += [System.IO.File]::ReadAllText("$PSScriptRoot/../Faults/Shell.ps1")
         foreach ($id in [regex]::Matches((& $section 'ERRORS'), '(?m)^ {8}([A-Z]\w+) +[A-Z]\w+ ')) {
             $name = $id.Groups[1].Value
             if ($name -eq 'Id') { continue }
@@ -237,7 +237,7 @@ Describe 'about_C10kServer' {
 
 Describe 'What is written: <Name>' -ForEach @($written.Values) {
     BeforeAll {
-        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
         $type = [C10kServer.Server].Assembly.GetType($Name)
     }
 
@@ -292,7 +292,7 @@ Describe 'Cmdlet <Name>' -ForEach $commands {
     It 'says on other systems than Linux what it needs, before it does anything' {
         $command.ImplementingType.IsSubclassOf([C10kServer.Commands.C10kCmdlet]) | Should -BeTrue
         for ($type = $command.ImplementingType; $type -ne [C10kServer.Commands.C10kCmdlet]; $type = $type.BaseType) {
-            $folder = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/Cmdlets/Commands"
+            $folder = "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/Cmdlets/Commands"
             foreach ($file in [System.IO.Directory]::GetFiles($folder, "$($type.Name -replace 'Command$')*.cs")) {
                 $text = [System.IO.File]::ReadAllText($file)
                 if ($text -match 'void BeginProcessing\(\)') {
@@ -688,7 +688,7 @@ Describe 'Enum <Name>' -ForEach $enums {
 
 Describe 'The table <Name> of <Type>' -ForEach $tables {
     BeforeAll {
-        $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+        $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
         $views = [xml][System.IO.File]::ReadAllText("$root/Formats/C10kServer.format.ps1xml")
         $all = @($views.Configuration.ViewDefinitions.View.Where({ $_.ViewSelectedBy.TypeName -eq $Type }))
         $table = $all.Where({ $null -ne $_.TableControl -and $_.Name -eq $Name })[0].TableControl

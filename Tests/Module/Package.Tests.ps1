@@ -7,8 +7,8 @@ BeforeDiscovery {
 }
 
 BeforeAll {
-    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
-    $repository = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    Import-Module "$PSScriptRoot/../Host/TestShell.psm1"
+    $repository = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     $folder = [System.IO.Directory]::CreateTempSubdirectory('c10k-package-').FullName
     $module = "$folder/C10kServer"
 

@@ -5,16 +5,16 @@ param()
 
 BeforeDiscovery {
     Import-Module "$PSScriptRoot/Documents/Readme.psm1"
-    $sections = foreach ($section in Read-Readme "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/README.md") {
+    $sections = foreach ($section in Read-Readme "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/README.md") {
         foreach ($step in $section.Steps) { $step.Title = "line $($step.Line): " + ($step.Text -split "`n")[0] }
         if ($section.Steps.Count -gt 0) { @{ Title = $section.Title; Steps = $section.Steps } }
     }
 }
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
     Import-Module "$PSScriptRoot/Documents/Readme.psm1"
     Import-Module "$PSScriptRoot/Documents/Reader.psm1"
     $folders = "$env:PATH".Split(':') + '/usr/sbin', '/sbin'

@@ -3,8 +3,8 @@
 param()
 
 BeforeAll {
-    Import-Module "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 
     # rdate is a tool of root's, and not on everybody's path.
     $folders = "$env:PATH".Split(':') + '/usr/sbin', '/sbin'

@@ -6,10 +6,10 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Clients/Talk.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/Talk.psm1"
 
     # What is written to it in one runspace is read in another.
     function Get-NewQueue { , [System.Collections.Concurrent.ConcurrentQueue[object]]::new() }

@@ -5,10 +5,10 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     Import-Module "$root/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Clients/Talk.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/Talk.psm1"
 
     # A line, or nothing at the server's end.
     function Read-TalkOrEnd($Talk) { try { Read-Talk $Talk -Line } catch { if ("$_" -notmatch "closed after ''") { throw } '' } }

@@ -3,12 +3,12 @@
 param()
 
 BeforeAll {
-    $root = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    $root = [System.IO.Path]::GetFullPath("$PSScriptRoot/../..")
     $manifest = "$root/C10kServer.psd1"
     Import-Module $manifest
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
-    Import-Module "$PSScriptRoot/Clients/Talk.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Host/TestShell.psm1"
+    Import-Module "$PSScriptRoot/../Clients/Talk.psm1"
 
     function Add-TestModule($Name, $Text) {
         $null = [System.IO.Directory]::CreateDirectory("$TestDrive/$Name")
@@ -280,7 +280,7 @@ $Text
         $shell = Open-TestShell
         try {
             $null = Invoke-TestShell $shell -Line "Import-Module '$manifest'; 'ready'" -Until 'ready'
-            $null = Invoke-TestShell $shell -Line "Import-Module '$PSScriptRoot/Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" -Until 'ready'
+            $null = Invoke-TestShell $shell -Line "Import-Module '$PSScriptRoot/../Clients/TestClient.psm1'; Start-C10kServer | Stop-C10kServer; `$base = Get-ProcessLedger; 'ready'" -Until 'ready'
             foreach ($time in 1..3) {
                 $null = Invoke-TestShell $shell -Line "'begun'; Start-C10kServer -ImportModule '$scripted' -ScriptBlock { 1 }" -Until 'begun'
                 Wait-Until { [System.IO.File]::Exists("$scripted/begun") }

@@ -3,9 +3,9 @@
 param()
 
 BeforeAll {
-    $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
+    $manifest = "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
     Import-Module $manifest
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
 
     # Runs a script in a runspace of its own, which sees the same servers; the test goes on when it has begun. $Server is its argument.
     function Invoke-Aside([string] $Script, [C10kServer.Server] $Server) {

@@ -3,9 +3,9 @@
 param()
 
 BeforeAll {
-    $manifest = "$([System.IO.Path]::GetDirectoryName($PSScriptRoot))/C10kServer.psd1"
-    Import-Module "$PSScriptRoot/Clients/TestClient.psm1"
-    Import-Module "$PSScriptRoot/Host/TestShell.psm1"
+    $manifest = "$([System.IO.Path]::GetFullPath("$PSScriptRoot/../.."))/C10kServer.psd1"
+    Import-Module "$PSScriptRoot/../Clients/TestClient.psm1"
+    Import-Module "$PSScriptRoot/../Host/TestShell.psm1"
 
     function Send-Signal([string] $Name, [int] $Id) {
         $kill = [System.Diagnostics.Process]::Start('kill', "-$Name $Id")

@@ -57,7 +57,7 @@ internal sealed class TestRun
     /// <summary>How the process ended, as a sentence.</summary>
     public string End { get; }
 
-    private static string Runner { get; } = Path.Combine(ShellProcess.RepositoryRoot, "Tests/Pester/Invoke-TestFile.ps1");
+    private static string Runner { get; } = Path.Combine(ShellProcess.RepositoryRoot, "Tests/PesterRunner/Invoke-TestFile.ps1");
 
     private static string Version =>
         Environment.GetEnvironmentVariable("C10KSERVER_PESTER_VERSION") is { Length: > 0 } version
