@@ -1,4 +1,5 @@
 using System.Net;
+using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
@@ -174,9 +175,9 @@ public sealed record ServerOptions
         }
 
         if (UnixPath is { } path
-            && (path.Length == 0 || path.Contains('\0') || System.Text.Encoding.UTF8.GetByteCount(path) > UnixSocketFile.MaxPathLength))
+            && (path.Length == 0 || path.Contains('\0') || System.Text.Encoding.UTF8.GetByteCount(path) > SockAddr.MaxPathLength))
         {
-            throw new ArgumentException($"The path of a socket has 1 to {UnixSocketFile.MaxPathLength} bytes, and none that is a zero.", nameof(UnixPath));
+            throw new ArgumentException($"The path of a socket has 1 to {SockAddr.MaxPathLength} bytes, and none that is a zero.", nameof(UnixPath));
         }
 
         if (MaxConnectionsPerAddress > 0 && Addresses.Count == 0 && Inherited.Count == 0)

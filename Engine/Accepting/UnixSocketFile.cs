@@ -10,9 +10,6 @@ namespace C10kServer.Engine;
 /// </summary>
 internal sealed unsafe class UnixSocketFile
 {
-    /// <summary>Bytes of UTF-8 that fit into a sockaddr_un, with the zero at their end. The lock's path has no such limit.</summary>
-    internal const int MaxPathLength = 107;
-
     private const string LockSuffix = ".lock";
     private const int LockInterval = 5;
 
@@ -70,16 +67,6 @@ internal sealed unsafe class UnixSocketFile
             // A file that cannot be removed now, because its directory was closed to us meanwhile, is one that the next start replaces.
             _ = Unlink(_path);
         }
-    }
-
-    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
-    internal static uint Write(string path, byte* address)
-    {
-        var bytes = new Span<byte>(address, SockAddr.MaxLength);
-        bytes.Clear();
-        BitConverter.TryWriteBytes(bytes, (ushort)SockAddr.AfUnix);
-        int n = Encoding.UTF8.GetBytes(path, bytes[2..(2 + MaxPathLength)]);
-        return (uint)(2 + n + 1);
     }
 
     /// <summary>Waits for the path's lock. The kernel takes it back when the descriptor is closed, also by the end of the process.</summary>
@@ -147,7 +134,7 @@ internal sealed unsafe class UnixSocketFile
     private static void Bind(int fd, string path)
     {
         byte* address = stackalloc byte[SockAddr.MaxLength];
-        uint length = Write(path, address);
+        uint length = SockAddr.WriteUnix(path, address);
         int errno = Libc.Bind(fd, address, length) == 0 ? 0 : Errno.Last;
         if (errno == Errno.EADDRINUSE)
         {

@@ -284,7 +284,7 @@ public sealed partial class Connection : ITimed
         SendQueue = SendQueue,
         ReadPaused = ReadPaused,
         Tag = Tag is Session session ? session.Tag : Tag,
-        Tcp = tcp ? TcpInfo.Read(Fd) : null,
+        Tcp = tcp ? TcpDetails.Read(Fd) : null,
     };
 
     /// <summary>What is kept of it when it is over.</summary>

@@ -139,7 +139,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         if (worker.Now >= _nextLogAt)
         {
             _nextLogAt = worker.Now + LogInterval;
-            worker.Server.OnInputBudgetExceeded(worker.Id, _closed, _limit);
+            worker.OnInputBudgetExceeded(_closed, _limit);
             _closed = 0;
         }
     }

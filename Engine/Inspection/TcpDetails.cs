@@ -1,3 +1,5 @@
+using C10kServer.Engine.Native;
+
 namespace C10kServer.Engine;
 
 /// <summary>The kernel's state of a TCP connection, with the kernel's numbers.</summary>
@@ -50,4 +52,11 @@ public enum TcpState
 /// <param name="Unacked">Segments sent and not acknowledged.</param>
 /// <param name="DeliveryRate">Bytes a second, as last measured.</param>
 public sealed record TcpDetails(
-    TcpState State, double RttMs, double RttVarMs, double MinRttMs, long Retransmits, long Cwnd, long Unacked, long DeliveryRate);
+    TcpState State, double RttMs, double RttVarMs, double MinRttMs, long Retransmits, long Cwnd, long Unacked, long DeliveryRate)
+{
+    /// <summary>Of a connection's descriptor, on its worker's thread. Null for what is no TCP socket, and in a kernel from before 4.9.</summary>
+    internal static TcpDetails? Read(int fd) => TcpInfo.Read(fd) is { } info
+        ? new(
+            (TcpState)info.State, info.RttMs, info.RttVarMs, info.MinRttMs, info.Retransmits, info.Cwnd, info.Unacked, info.DeliveryRate)
+        : null;
+}

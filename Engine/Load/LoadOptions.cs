@@ -1,4 +1,5 @@
 using System.Net;
+using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine.Load;
 
@@ -57,8 +58,8 @@ public sealed record LoadOptions
         }
 
         Check(
-            Target is not UnixEndPoint unix || System.Text.Encoding.UTF8.GetByteCount(unix.Path) <= UnixSocketFile.MaxPathLength,
-            $"The path of a socket has at most {UnixSocketFile.MaxPathLength} bytes.",
+            Target is not UnixEndPoint unix || System.Text.Encoding.UTF8.GetByteCount(unix.Path) <= SockAddr.MaxPathLength,
+            $"The path of a socket has at most {SockAddr.MaxPathLength} bytes.",
             nameof(Target));
         Check(
             Target is not IPEndPoint { Address: { IsIPv6LinkLocal: true, ScopeId: 0 } },

@@ -45,7 +45,7 @@ internal sealed unsafe class LoadTarget
             Family = SockAddr.AfUnix;
             fixed (byte* address = _address)
             {
-                _length = UnixSocketFile.Write(((UnixEndPoint)options.Target).Path, address);
+                _length = SockAddr.WriteUnix(((UnixEndPoint)options.Target).Path, address);
             }
         }
     }

@@ -44,7 +44,7 @@ internal static partial class LogMessages
     internal static partial void ConnectionOpened(this ILogger log, string server, long id, EndPoint remote, int worker);
 
     [LoggerMessage(21, LogLevel.Debug, "{Server}: connection {Id} closed, {Reason}, {Received} bytes received, {Sent} sent.")]
-    internal static partial void ConnectionClosed(this ILogger log, string server, long id, CloseReason reason, long received, long sent);
+    internal static partial void ConnectionClosed(this ILogger log, string server, long id, string reason, long received, long sent);
 
     [LoggerMessage(22, LogLevel.Warning, "{Server}: connection {Id} sent a message of more than {Limit} bytes and is closed. {Setter} sets the limit.")]
     internal static partial void MessageTooLong(this ILogger log, string server, long id, long limit, string setter);

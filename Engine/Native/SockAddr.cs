@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Text;
 
 namespace C10kServer.Engine.Native;
 
@@ -15,6 +16,9 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
 
     /// <summary>sockaddr_storage: whatever the kernel writes fits.</summary>
     internal const int MaxLength = 128;
+
+    /// <summary>Bytes of a Unix domain socket's path at most: sun_path has 108, with a zero at the end.</summary>
+    internal const int MaxPathLength = 107;
 
     private const int Inet4Length = 16;
     private const int Inet6Length = 28;
@@ -43,6 +47,16 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
 
     // Plain, or mapped into IPv6 by a dual-stack socket (::ffff:a.b.c.d).
     private bool IsIPv4 => _family == AfInet || (_family == AfInet6 && _high == 0 && _low >> 32 == 0x0000_FFFF);
+
+    /// <summary>Fills a sockaddr_un for the kernel, of MaxLength bytes; returns its length.</summary>
+    internal static unsafe uint WriteUnix(string path, byte* address)
+    {
+        var bytes = new Span<byte>(address, MaxLength);
+        bytes.Clear();
+        BitConverter.TryWriteBytes(bytes, (ushort)AfUnix);
+        int n = Encoding.UTF8.GetBytes(path, bytes[2..(2 + MaxPathLength)]);
+        return (uint)(2 + n + 1);
+    }
 
     /// <summary>What the kernel wrote. A family that is none of ours reads as no address at all.</summary>
     internal static SockAddr Read(ReadOnlySpan<byte> bytes)

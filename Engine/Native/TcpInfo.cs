@@ -22,8 +22,8 @@ internal static unsafe class TcpInfo
 
     private const double MicrosecondsPerMillisecond = 1000;
 
-    /// <summary>Null for what is no TCP socket, and in a kernel from before 4.9.</summary>
-    internal static TcpDetails? Read(int fd)
+    /// <summary>What the kernel says of a connection. Null for what is no TCP socket, and in a kernel from before 4.9.</summary>
+    internal static Fields? Read(int fd)
     {
         byte* info = stackalloc byte[Size];
         uint length = Size;
@@ -32,8 +32,8 @@ internal static unsafe class TcpInfo
             return null;
         }
 
-        return new TcpDetails(
-            (TcpState)info[OffsetState],
+        return new Fields(
+            info[OffsetState],
             UInt32(info, OffsetRtt) / MicrosecondsPerMillisecond,
             UInt32(info, OffsetRttVar) / MicrosecondsPerMillisecond,
             UInt32(info, OffsetMinRtt) is var least and not NotMeasured ? least / MicrosecondsPerMillisecond : 0,
@@ -53,6 +53,17 @@ internal static unsafe class TcpInfo
             ? (int)UInt32(info, OffsetUnacked)
             : null;
     }
+
+    /// <param name="State">The kernel's number of the connection's state.</param>
+    /// <param name="RttMs">Round-trip time, smoothed, in milliseconds.</param>
+    /// <param name="RttVarMs">Its variation, in milliseconds.</param>
+    /// <param name="MinRttMs">The least round-trip time seen, in milliseconds.</param>
+    /// <param name="Retransmits">Segments sent again in all.</param>
+    /// <param name="Cwnd">Congestion window, in segments.</param>
+    /// <param name="Unacked">Segments sent and not acknowledged.</param>
+    /// <param name="DeliveryRate">Bytes a second, as last measured.</param>
+    internal readonly record struct Fields(
+        byte State, double RttMs, double RttVarMs, double MinRttMs, long Retransmits, long Cwnd, long Unacked, long DeliveryRate);
 
     private static uint UInt32(byte* info, int offset) => Unsafe.ReadUnaligned<uint>(info + offset);
 }

@@ -1,4 +1,5 @@
 using C10kServer.Engine.Native;
+using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
@@ -31,7 +32,11 @@ internal sealed unsafe partial class Worker
             try
             {
                 _server.Observers.OnClosed(record);
-                _server.Log.ConnectionClosed(Options.Name, connection.Id, connection.CloseReason, connection.BytesReceived, connection.BytesSent);
+                if (_server.Log.IsEnabled(LogLevel.Debug))
+                {
+                    _server.Log.ConnectionClosed(
+                        Options.Name, connection.Id, connection.CloseReason.ToString(), connection.BytesReceived, connection.BytesSent);
+                }
             }
             catch (OutOfMemoryException)
             {

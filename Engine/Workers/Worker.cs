@@ -200,6 +200,8 @@ internal sealed unsafe partial class Worker : IDisposable
 
     internal void OnMessageTooLong(Connection connection, long most, bool byHandler) => _server.OnMessageTooLong(connection, most, byHandler);
 
+    internal void OnInputBudgetExceeded(int closed, long limit) => _server.OnInputBudgetExceeded(Id, closed, limit);
+
     internal void OnSendQueueFull(Connection connection, long most) => _server.OnSendQueueFull(connection, most);
 
     public void Dispose()

@@ -128,7 +128,7 @@ public sealed class UnixSocketFileTests : IDisposable
     [Fact]
     public void A_path_of_the_full_length_has_its_lock_too()
     {
-        string longest = SocketPath + new string('x', UnixSocketFile.MaxPathLength - SocketPath.Length);
+        string longest = SocketPath + new string('x', SockAddr.MaxPathLength - SocketPath.Length);
         using (Server server = Make(longest))
         {
             server.Start();
