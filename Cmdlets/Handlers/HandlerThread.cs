@@ -1,7 +1,6 @@
 using System.Collections.ObjectModel;
 using System.Diagnostics;
 using System.Management.Automation;
-using System.Management.Automation.Runspaces;
 
 namespace C10kServer.Scripting;
 
@@ -33,7 +32,7 @@ internal sealed class HandlerThread
     private readonly HandlerOutput _sendOutput;
     private readonly Engine.EngineThread _thread;
 
-    // Guards the pipeline, and the end of an interruption: the thread's return, or that it is given up.
+    // Guards the end of an interruption: the thread's return, or that the thread is given up.
     private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
@@ -42,14 +41,12 @@ internal sealed class HandlerThread
     private ScriptBlock? _onConnect;
     private ScriptBlock? _onClose;
     private Engine.SessionConsumer? _consumer;
-    private PowerShell? _pipeline;
-    private volatile Runspace? _runspace;
+    private readonly HandlerRunspace _runspace;
     private Engine.Session? _session;
     private object? _data;
     private bool _closeAfter;
     private long _sequence;
     private long _phase;
-    private int _stops;
     private bool _settled;
     private bool _abandoned;
     private volatile bool _ending;
@@ -62,6 +59,7 @@ internal sealed class HandlerThread
         _output = new HandlerOutput(code.Framing, code.Encoding);
         _sendOutput = new HandlerOutput(code.Framing, code.Encoding);
         _thread = new Engine.EngineThread($"c10k {pool.Server.Name} h{number}", Run, pool.OnThreadFailed);
+        _runspace = new HandlerRunspace(_thread.Name);
     }
 
     /// <summary>The calling thread's, if it is one.</summary>
@@ -99,7 +97,7 @@ internal sealed class HandlerThread
     /// </summary>
     internal void StopPipeline()
     {
-        StopRun();
+        _runspace.Stop();
         lock (_settling)
         {
             _settled = true;
@@ -129,27 +127,12 @@ internal sealed class HandlerThread
 
     /// <summary>
     /// When it is given up, on a thread that may be held up for as long as it is: a shell that ends waits for what runs in each runspace that is
-    /// open, and so would wait for this one. It counts as a stop: closing stops the pipeline, which may come back just then.
+    /// open, and so would wait for this one.
     /// </summary>
-    internal void CloseRunspace()
-    {
-        lock (_settling)
-        {
-            _stops++;
-        }
-
-        try
-        {
-            Close();
-        }
-        finally
-        {
-            EndStop();
-        }
-    }
+    internal void CloseRunspace() => _runspace.CloseFromOutside();
 
     /// <summary>Whether a shell that ends passes it by.</summary>
-    internal bool IsRunspaceOpen => _runspace?.RunspaceStateInfo.State is RunspaceState.Opening or RunspaceState.Opened;
+    internal bool IsRunspaceOpen => _runspace.IsOpen;
 
     /// <summary>
     /// From whoever stops the pipeline. If that is none of the pool, it is somebody who closes the runspace, and waits until nothing runs there
@@ -177,7 +160,7 @@ internal sealed class HandlerThread
         // Again and again: a pipeline that was about to begin when it was stopped begins all the same.
         do
         {
-            StopRun();
+            _runspace.Stop();
         }
         while (!_ready.Task.IsCompleted && !_thread.Join(TimeSpan.FromMilliseconds(20)));
     }
@@ -224,7 +207,7 @@ internal sealed class HandlerThread
             Open();
             _consumer = new Engine.SessionConsumer(_pool.Scheduler);
             _ready.SetResult();
-            while (Pipeline(_runspace!))
+            while (Pipeline())
             {
                 // An interrupted pipeline is at its end, and the runspace takes the next.
             }
@@ -240,119 +223,29 @@ internal sealed class HandlerThread
         finally
         {
             _consumer?.Leave();
-            Close();
+            _runspace.Close();
             t_current = null;
         }
     }
 
     private void Open()
     {
-        InitialSessionState state = InitialSessionState.CreateDefault2();
-        state.ThrowOnRunspaceOpenError = true;
-        state.ThreadOptions = PSThreadOptions.UseCurrentThread;
-        state.Commands.Add(new SessionStateCmdletEntry("Invoke-C10kHandler", typeof(InvokeHandlerCommand), null));
-        foreach ((string name, object? value) in _code.Usings)
+        _runspace.Open(
+            _code,
+            [
+                new HandlerVariable("Connection", () => Connection),
+                new HandlerVariable("Data", () => _data),
+                new HandlerVariable("Server", () => _pool.Server),
+                new HandlerVariable("ConnectionState", () => Connection?.ConnectionState),
+            ]);
+        foreach (ErrorRecord record in _runspace.ImportModules(_code.Modules, () => _ending))
         {
-            state.Variables.Add(new SessionStateVariableEntry(name, value, null));
+            _pool.Server.Report(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
         }
 
-        Runspace runspace = RunspaceFactory.CreateRunspace(state);
-        _runspace = runspace;
-        runspace.Name = _thread.Name;
-        runspace.Open();
-        PSVariableIntrinsics variables = runspace.SessionStateProxy.PSVariable;
-        variables.Set(new HandlerVariable("Connection", () => Connection));
-        variables.Set(new HandlerVariable("Data", () => _data));
-        variables.Set(new HandlerVariable("Server", () => _pool.Server));
-        variables.Set(new HandlerVariable("ConnectionState", () => Connection?.ConnectionState));
-        if (Directory.Exists(_code.Location))
-        {
-            // It was there at the start. A thread that replaces another one is made all the same when it is not any more.
-            runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(_code.Location));
-        }
-
-        ImportModules(runspace);
         _onMessage = _code.OnMessage.Build();
         _onConnect = _code.OnConnect?.Build();
         _onClose = _code.OnClose?.Build();
-    }
-
-    /// <summary>By a pipeline, which can be stopped: opening a runspace cannot.</summary>
-    private void ImportModules(Runspace runspace)
-    {
-        if (_code.Modules.Length == 0)
-        {
-            return;
-        }
-
-        PowerShell pipeline = NewPipeline(runspace);
-        try
-        {
-            if (_ending)
-            {
-                throw new PipelineStoppedException();
-            }
-
-            pipeline.AddCommand("Import-Module").AddParameter("Name", _code.Modules).AddParameter("ErrorAction", ActionPreference.Stop);
-            pipeline.Invoke();
-            foreach (ErrorRecord record in pipeline.Streams.Error)
-            {
-                _pool.Server.Report(Engine.EventLevel.Warning, $"While modules were imported for the handler: {HandlerErrorException.From(record)}");
-            }
-        }
-        finally
-        {
-            Retire(pipeline);
-        }
-    }
-
-    private PowerShell NewPipeline(Runspace runspace)
-    {
-        PowerShell pipeline = PowerShell.Create();
-        pipeline.Runspace = runspace;
-        lock (_settling)
-        {
-            _pipeline = pipeline;
-        }
-
-        return pipeline;
-    }
-
-    /// <summary>
-    /// The end of the runspace, unless somebody else is just closing it: what <c>Dispose</c> takes away, a close that is under way on another
-    /// thread still needs, and would come to nothing without it.
-    /// </summary>
-    private void Close()
-    {
-        _runspace?.Close();
-        if (!IsBeingClosed)
-        {
-            _runspace?.Dispose();
-        }
-    }
-
-    /// <summary>Somebody else closes the runspace at present, and waits for the end of the pipelines in it.</summary>
-    private bool IsBeingClosed => _runspace?.RunspaceStateInfo.State == RunspaceState.Closing;
-
-    /// <summary>
-    /// Its end, once nobody is stopping it any more: a stop does not take it well when that comes meanwhile. Who closes the runspace stops it,
-    /// too, and is not to be waited for; then it is left to the collector.
-    /// </summary>
-    private void Retire(PowerShell pipeline)
-    {
-        lock (_settling)
-        {
-            _pipeline = null;
-            while (_stops > 0)
-            {
-                Monitor.Wait(_settling);
-            }
-        }
-
-        if (!IsBeingClosed)
-        {
-            pipeline.Dispose();
-        }
     }
 
     private bool IsInterrupted => (Volatile.Read(ref _phase) & PhaseMask) == Interrupted;
@@ -360,9 +253,9 @@ internal sealed class HandlerThread
     private LiveConnection? Connection => _session is { } session ? _pool.ConnectionOf(session) : null;
 
     /// <summary>One run of the pipeline. False when the thread is at its end.</summary>
-    private bool Pipeline(Runspace runspace)
+    private bool Pipeline()
     {
-        PowerShell pipeline = NewPipeline(runspace);
+        PowerShell pipeline = _runspace.NewPipeline();
         try
         {
             pipeline.AddCommand("Invoke-C10kHandler").AddParameter("Thread", this);
@@ -395,7 +288,7 @@ internal sealed class HandlerThread
         }
         finally
         {
-            Retire(pipeline);
+            _runspace.Retire(pipeline);
         }
     }
 
@@ -435,40 +328,6 @@ internal sealed class HandlerThread
         if (_closeAfter)
         {
             session.Close();
-        }
-    }
-
-    private void StopRun()
-    {
-        PowerShell? pipeline;
-        lock (_settling)
-        {
-            pipeline = _pipeline;
-            if (pipeline is null)
-            {
-                return;
-            }
-
-            _stops++;
-        }
-
-        try
-        {
-            pipeline.Stop();
-        }
-        finally
-        {
-            EndStop();
-        }
-    }
-
-    /// <summary>What <see cref="Retire"/> waits for.</summary>
-    private void EndStop()
-    {
-        lock (_settling)
-        {
-            _stops--;
-            Monitor.PulseAll(_settling);
         }
     }
 
