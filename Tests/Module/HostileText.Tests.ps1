@@ -83,7 +83,8 @@ Describe 'Text of a client, hostile to the terminal' {
         # It is there: or the view would show nothing hostile because it shows nothing. A table of numbers has no text.
         $texts = @($class.GetProperties().Where({ $_.PropertyType -in [string], [object], [System.Net.EndPoint] -or $_.Name -eq 'Server' }))
         $used = $texts.Name.Where({ $Xml -match "(`$_\.|<PropertyName>)$_\b" })
-        if ($used) { "$lines" | Should -Match ([regex]::Escape('kept[31m')) -Because "it shows $used" }
+        # A narrow column breaks the text anywhere.
+        if ($used) { "$lines" -replace '\s' | Should -Match ([regex]::Escape('kept[31m')) -Because "it shows $used" }
     }
 
     It 'comes escaped through ToString() of each object, and of the objects that events bring' {
