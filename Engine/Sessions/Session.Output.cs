@@ -2,18 +2,18 @@ using System.Buffers;
 
 namespace C10kServer.Engine;
 
-// A session's output on its way to the worker, and the bounds that hold for it.
+// A session's output on its way to the worker, and the limits of its size.
 //
-// The output of a connection is in three places, one after the other: in the session (_outputLength), in the worker's hands (_taken), and in the
-// connection's queue or with the kernel. A session is clogged while these hold more than the high-water mark: then no consumer takes a further
-// message of it. Who clogs a session is never forgotten: output in the first two places means that a Deliver is under way, and a queue above
-// the mark means that OnDrained or OnClosed will come; all three end in Release.
+// Output passes through three places, one after the other: the session (_outputLength), the worker's hands (_taken), and the connection's
+// queue or the kernel. A session is clogged while these places hold more than the high-water mark. No consumer takes a further message of a
+// clogged session. A clogged session is always released in the end: while output is in the first two places, a Deliver is under way; while
+// the queue is above the mark, OnDrained or OnClosed will come. All three calls end in Release.
 public sealed partial class Session
 {
-    // The least that is rented for output: an answer or two.
+    // The smallest array that is rented for output, in bytes. One or two short answers fit into it.
     private const int LeastOutput = 256;
 
-    // So much output does not wait for a saved wake-up, because it would grow while the worker sleeps.
+    // Bytes. When a session has more output than this, the worker is woken at once, because the output would grow while the worker sleeps.
     private const int MuchOutput = 32 * 1024;
 
     private readonly Lock _outputLock = new();
@@ -23,15 +23,15 @@ public sealed partial class Session
     private bool _posted;
     private volatile bool _over;
 
-    // Written by the worker's thread.
+    // Bytes that the worker has taken and not yet given to the connection. Written by the worker's thread.
     private int _taken;
 
-    // The consumer whose handler waits in Send. Written by the consumer's thread.
+    // The consumer whose handler waits in Send. Written by that consumer's thread.
     private SessionConsumer? _waiter;
 
     /// <summary>
-    /// Whether the peer has so much output to take that no further message is handled. From any thread; a look. In this order: output that leaves
-    /// one place is seen in the next.
+    /// Whether so much output waits for the peer that no further message is handled. A snapshot, from any thread. The getter reads the three
+    /// places in the order in which output passes through them, so that output which leaves one place meanwhile is seen in the next.
     /// </summary>
     internal bool IsClogged
     {
@@ -48,10 +48,10 @@ public sealed partial class Session
     private bool HasEnded => _over || (_wishes & SessionSignal.Ends) != 0 || State is ConnectionState.Closing or ConnectionState.Closed;
 
     /// <summary>
-    /// Sends: the bytes are copied here, and the worker gets them. In the handler that has this session's message the call waits while the
-    /// queue would exceed <see cref="ServerOptions.MaxSendQueue"/>, until the peer has taken most of it. Anywhere else the call does not wait. False,
-    /// and nothing is sent: the connection is closing or closed, or its queue is full. Data that is larger than the whole queue is taken when
-    /// nothing else waits.
+    /// Sends: copies the bytes, and the worker gets the copy. In the handler that has this session's message the call waits while the queue
+    /// would exceed <see cref="ServerOptions.MaxSendQueue"/>, until the peer has taken most of the queue. Anywhere else the call does not wait.
+    /// False means that nothing was sent, because the connection is closing or closed, or its queue is full. Data that is larger than the whole
+    /// queue is accepted when nothing else waits.
     /// </summary>
     public bool Send(ReadOnlySpan<byte> data)
     {
@@ -86,7 +86,7 @@ public sealed partial class Session
     }
 
     /// <summary>
-    /// Sends what a handler has answered to a message, however much that is: the session's next message waits until the peer has taken it.
+    /// Sends a handler's answer to a message, of any length. The session's next message waits until the peer has taken the answer.
     /// False when the connection is closing or closed.
     /// </summary>
     public bool Answer(ReadOnlySpan<byte> data)
@@ -107,8 +107,8 @@ public sealed partial class Session
     }
 
     /// <summary>
-    /// From the worker's thread: what handlers have sent and wished since it last asked. The array goes back to the shared pool. Where there was
-    /// output, <see cref="OnDelivered"/> follows.
+    /// From the worker's thread: takes the output and the signals of handlers since the last call. The caller returns the array to the shared
+    /// pool. If there was output, the caller calls <see cref="OnDelivered"/> afterwards.
     /// </summary>
     internal SessionSignal TakeOutput(out byte[]? output, out int length)
     {
@@ -117,7 +117,7 @@ public sealed partial class Session
             (output, length) = (_output, _outputLength);
             SessionSignal wishes = _wishes;
 
-            // What ends it stays: nothing is to be sent after that.
+            // A signal that ends the connection stays set, so that nothing more is sent after it.
             _wishes &= SessionSignal.Ends;
             _output = null;
             Volatile.Write(ref _taken, length);
@@ -127,10 +127,10 @@ public sealed partial class Session
         }
     }
 
-    /// <summary>From the worker's thread: the connection has what was taken.</summary>
+    /// <summary>From the worker's thread: the connection has the output that the worker took.</summary>
     internal void OnDelivered()
     {
-        // A full fence: a consumer that parks the session afterwards sees that nothing is pending, or is seen here.
+        // A full fence: a consumer that parks the session at the same time sees that nothing is pending, or this thread sees the parked session.
         Interlocked.Exchange(ref _taken, 0);
         if (!Connection.IsAboveMark)
         {
@@ -138,14 +138,14 @@ public sealed partial class Session
         }
     }
 
-    /// <summary>From the worker's thread: the connection's queue is down to half of the mark.</summary>
+    /// <summary>From the worker's thread: the connection's queue has drained to half of the high-water mark.</summary>
     internal void OnDrained()
     {
         Interlocked.MemoryBarrier();
         Release();
     }
 
-    /// <summary>From the worker's thread: the connection is over.</summary>
+    /// <summary>From the worker's thread: the connection has ended.</summary>
     internal void OnClosed()
     {
         TakeOutput(out byte[]? output, out _);
@@ -164,12 +164,12 @@ public sealed partial class Session
     }
 
     /// <summary>
-    /// On a consumer's thread, in a handler that has this session's message: waits until the session is no longer clogged, its end has begun, or
-    /// the consumer is abandoned.
+    /// On a consumer's thread, in the handler that has this session's message: waits until the session is no longer clogged, until its end has
+    /// begun, or until the consumer is abandoned.
     /// </summary>
     private void AwaitDrain(SessionConsumer consumer)
     {
-        // A full fence: the worker sees the waiter, or the waiter sees what the worker has done.
+        // A full fence: the worker sees the waiter, or the waiter sees the worker's change.
         Interlocked.Exchange(ref _waiter, consumer);
         while (consumer.BeginWait() && IsClogged && !HasEndedNow())
         {
@@ -187,7 +187,7 @@ public sealed partial class Session
         }
     }
 
-    /// <summary>Messages are handled again, and a handler that waits in <see cref="Send"/> goes on.</summary>
+    /// <summary>Lets consumers handle the session's messages again, and wakes a handler that waits in <see cref="Send"/>.</summary>
     private void Release()
     {
         if (_parked)
@@ -198,14 +198,14 @@ public sealed partial class Session
         Volatile.Read(ref _waiter)?.Release();
     }
 
-    /// <summary>Under the lock of output.</summary>
+    /// <summary>The caller holds the output lock.</summary>
     private bool HasRoomFor(int length, bool isOwn)
     {
         long queued = SendQueue;
         return queued == 0 || queued + length <= Connection.Worker.Options.MaxSendQueue || (isOwn && !IsClogged);
     }
 
-    /// <summary>Appends output; under its lock. The result is for <see cref="Give"/>, outside of the lock.</summary>
+    /// <summary>Appends output. The caller holds the output lock, and passes the result to <see cref="Give"/> outside of the lock.</summary>
     private Notice Put(ReadOnlySpan<byte> data)
     {
         if (data.IsEmpty)
@@ -240,7 +240,7 @@ public sealed partial class Session
         return !isPosted ? (isMuch ? Notice.PostAtOnce : Notice.Post) : isMuch ? Notice.Wake : Notice.None;
     }
 
-    /// <summary>Lets the worker know of what was appended, where it is to know now.</summary>
+    /// <summary>Tells the worker of appended output, if the notice asks for that.</summary>
     private void Give(Notice notice)
     {
         switch (notice)
@@ -259,19 +259,19 @@ public sealed partial class Session
         }
     }
 
-    /// <summary>How the worker gets to know of output.</summary>
+    /// <summary>How the worker learns of output.</summary>
     private enum Notice
     {
-        /// <summary>It will come for it anyway.</summary>
+        /// <summary>Not at all, because the worker will fetch the output anyway.</summary>
         None,
 
-        /// <summary>By a command, whose wake-up may be saved.</summary>
+        /// <summary>By a command whose wake-up may be put off.</summary>
         Post,
 
-        /// <summary>By a command that wakes it.</summary>
+        /// <summary>By a command that wakes the worker at once.</summary>
         PostAtOnce,
 
-        /// <summary>It has the command, and is woken for it.</summary>
+        /// <summary>By a wake-up alone, because the command is already in the worker's mailbox.</summary>
         Wake,
     }
 }

@@ -3,13 +3,13 @@ using System.Net;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A connection as handler threads have it, for handlers that may block or are slow: the worker puts in what happens, a
-/// <see cref="SessionConsumer"/> takes it out, one at a time and in order, and what is sent goes back to the worker. Made with the first
-/// that happens.
+/// A connection as handler threads see it, for handlers that may block or are slow. The worker puts messages in, a
+/// <see cref="SessionConsumer"/> takes them out one at a time and in order, and output goes back to the worker. The session is made with
+/// the connection's first message.
 /// <para>
-/// Threads: public members may be called from any. The descriptor is its worker's: nothing here touches it. Of the fields, those of
-/// arrival belong to the worker's thread, those of the chain to the lock of the <see cref="SessionScheduler"/>, those of output to the
-/// session's own.
+/// Threads: public members may be called from any thread. The descriptor belongs to its worker, and no member touches it. The fields of
+/// arrival belong to the worker's thread, the lock of the <see cref="SessionScheduler"/> guards the fields of the chain, and the session's
+/// own lock guards the fields of output.
 /// </para>
 /// </summary>
 public sealed partial class Session
@@ -26,40 +26,41 @@ public sealed partial class Session
         RemoteEndPoint = connection.RemoteEndPoint;
     }
 
-    /// <summary>Unique in the process, and never used again.</summary>
+    /// <summary>The connection's id, which is unique in the process and never reused.</summary>
     public long Id => Connection.Id;
 
     /// <summary>The peer's address.</summary>
     public EndPoint RemoteEndPoint { get; }
 
-    /// <summary>When it was accepted.</summary>
+    /// <summary>When the connection was accepted.</summary>
     public DateTimeOffset StartTime => Connection.StartTime;
 
-    /// <summary>Where the connection is in its life; a look.</summary>
+    /// <summary>The connection's state; a snapshot.</summary>
     public ConnectionState State => Connection.State;
 
-    /// <summary>Why closing has begun, or <see cref="CloseReason.None"/>; a look.</summary>
+    /// <summary>Why closing has begun, or <see cref="CloseReason.None"/>; a snapshot.</summary>
     public CloseReason CloseReason => Connection.CloseReason;
 
-    /// <summary>Bytes received; a look.</summary>
+    /// <summary>Bytes received; a snapshot.</summary>
     public long BytesReceived => Connection.BytesReceived;
 
-    /// <summary>Bytes sent; a look.</summary>
+    /// <summary>Bytes sent; a snapshot.</summary>
     public long BytesSent => Connection.BytesSent;
 
-    /// <summary>Messages received; a look.</summary>
+    /// <summary>Messages received; a snapshot.</summary>
     public long MessagesReceived => Connection.MessagesReceived;
 
-    /// <summary>Bytes that wait to be sent; a look.</summary>
+    /// <summary>Bytes that wait to be sent; a snapshot.</summary>
     public long SendQueue => Pending + Connection.SendQueue;
 
-    /// <summary>A slot for the handler's own state. Rows of the connection show it, also when the connection is over.</summary>
+    /// <summary>A slot for the handler's own state. Rows of the connection show it, even after the connection has ended.</summary>
     public object? Tag
     {
         get => Volatile.Read(ref _tag);
         set
         {
-            // The worker sets the state and then reads the Tag, here it is the other way round: one of the two sees what the other wrote.
+            // The worker writes the state and then reads the Tag. This thread writes the Tag and then reads the state. The full fence between the
+            // two makes sure that at least one thread sees what the other wrote.
             Interlocked.Exchange(ref _tag, value);
             if (State == ConnectionState.Closed)
             {
@@ -68,36 +69,36 @@ public sealed partial class Session
         }
     }
 
-    /// <summary>For whoever owns the scheduler: an object of its own for this session. The engine does not look at it.</summary>
+    /// <summary>An object that the scheduler's owner keeps for this session. The engine does not look at it.</summary>
     public object? Owner { get; set; }
 
-    /// <summary>For the <see cref="MessageDecoder"/> alone.</summary>
+    /// <summary>State of the <see cref="MessageDecoder"/>, which alone uses it.</summary>
     public object? DecoderState { get; set; }
 
     internal Connection Connection { get; }
 
     internal SessionScheduler Scheduler { get; }
 
-    // What has arrived in this turn of the worker's. The worker's thread's.
+    // The messages that have arrived in the worker's present turn. Only the worker's thread uses these three.
     internal SessionMessage? ArrivedFirst { get; set; }
 
     internal SessionMessage? ArrivedLast { get; set; }
 
     internal int ArrivedWeight { get; set; }
 
-    // What waits for a consumer, and whether one has it or will. The scheduler's lock's.
+    // The messages that wait for a consumer, and whether the session is in line for a consumer or with one. The scheduler's lock guards these.
     internal SessionMessage? ChainFirst { get; set; }
 
     internal SessionMessage? ChainLast { get; set; }
 
     internal bool Scheduled { get; set; }
 
-    /// <summary>The one behind it while it waits for a consumer. The scheduler's lock's.</summary>
+    /// <summary>The next session in line, while this session waits for a consumer. Guarded by the scheduler's lock.</summary>
     internal Session? NextReady { get; set; }
 
     /// <summary>
     /// The session has messages, or may get some, and no consumer takes them before its output has drained. Written under the scheduler's
-    /// lock; the worker's thread looks at it without.
+    /// lock; the worker's thread reads it without the lock.
     /// </summary>
     internal bool IsParked
     {
@@ -105,34 +106,36 @@ public sealed partial class Session
         set => _parked = value;
     }
 
-    /// <summary>When it was scheduled; milliseconds on the engine's clock.</summary>
+    /// <summary>When the session was scheduled, in milliseconds on the engine's clock.</summary>
     internal long ScheduledAt { get; set; }
 
-    /// <summary>Whose worker waits for it while it is scheduled.</summary>
+    /// <summary>The publisher of the worker that waits for this session while it is scheduled.</summary>
     internal SessionPublisher? Gate { get; set; }
 
-    /// <summary>Reading is paused until consumers have made room. Set by the worker before it publishes, cleared under the scheduler's lock.</summary>
+    /// <summary>
+    /// Reading is paused until consumers have made room. The worker sets it before it publishes; it is cleared under the scheduler's lock.
+    /// </summary>
     internal bool WantsRoom { get; set; }
 
-    /// <summary>The handler has closed: messages that come after that are dropped.</summary>
+    /// <summary>The handler has closed the session. Later messages are dropped.</summary>
     internal bool IsDeaf => _deaf;
 
-    /// <summary>The weight of what has been handed over and is not done with. From any thread.</summary>
+    /// <summary>The weight of the messages that were published and are not done, in bytes. From any thread.</summary>
     internal int Outstanding => Volatile.Read(ref _outstanding);
 
     /// <summary>
-    /// Whether a message is with the handler threads, or an answer on its way back to the worker. From any thread: an answer is posted before
-    /// its message counts as done.
+    /// Whether a message is with the handler threads, or an answer is on its way back to the worker. From any thread. The two reads cannot miss
+    /// an answer between them, because an answer is posted before its message counts as done.
     /// </summary>
     internal bool IsBusy => Outstanding > 0 || Volatile.Read(ref _posted);
 
-    /// <summary>Closes in order, after what was sent. Further messages of the peer are dropped.</summary>
+    /// <summary>Closes the connection in order, after the output so far. Further messages of the peer are dropped.</summary>
     public void Close() => Wish(SessionSignal.Close);
 
-    /// <summary>Resets. What is queued is dropped.</summary>
+    /// <summary>Resets the connection. Queued output is dropped.</summary>
     public void Abort() => Wish(SessionSignal.Abort);
 
-    /// <summary>The handler has failed: counted and logged, and the connection is closed with <see cref="CloseReason.HandlerError"/>.</summary>
+    /// <summary>The handler has failed: counts and logs that, and closes the connection with <see cref="CloseReason.HandlerError"/>.</summary>
     public void Fail(Exception exception)
     {
         Scheduler.CountError();
@@ -140,21 +143,21 @@ public sealed partial class Session
         Wish(SessionSignal.Fail);
     }
 
-    /// <summary>The handler has met an error and goes on: counted and logged.</summary>
+    /// <summary>The handler has met an error and goes on: counts and logs that.</summary>
     public void Report(Exception exception)
     {
         Scheduler.CountError();
         Connection.Worker.Server.OnHandlerErrorReported(Connection, exception);
     }
 
-    /// <summary>Adds to the server's log what the handler has to say.</summary>
+    /// <summary>Adds a message of the handler to the server's log.</summary>
     public void Log(EventLevel level, string message)
     {
         Server server = Connection.Worker.Server;
         server.Log.HandlerSaid((Microsoft.Extensions.Logging.LogLevel)level, server.Options.Name, Id, message);
     }
 
-    /// <summary>The handler has taken too long: counted, and the connection is closed with <see cref="CloseReason.HandlerTimeout"/>.</summary>
+    /// <summary>The handler has taken too long: counts that, and closes the connection with <see cref="CloseReason.HandlerTimeout"/>.</summary>
     public void TimeOut(TimeSpan after)
     {
         Scheduler.CountTimeout();
@@ -162,10 +165,10 @@ public sealed partial class Session
         Wish(SessionSignal.TimeOut);
     }
 
-    /// <summary>Room has been made: the worker reads again. From a consumer.</summary>
+    /// <summary>From a consumer that has made room: tells the worker to read again.</summary>
     internal void Resume() => Wish(SessionSignal.Resume);
 
-    /// <summary>Under the scheduler's lock.</summary>
+    /// <summary>The caller holds the scheduler's lock.</summary>
     internal void AddOutstanding(int weight) => Volatile.Write(ref _outstanding, _outstanding + weight);
 
     private void Wish(SessionSignal wish)
@@ -185,7 +188,7 @@ public sealed partial class Session
 
         if ((wish & SessionSignal.Ends) != 0)
         {
-            // A handler that waits for room in the queue has nothing to wait for any more.
+            // A handler that waits for room in the queue must wait no longer, because nothing more will be sent.
             Volatile.Read(ref _waiter)?.Release();
         }
 
@@ -196,8 +199,8 @@ public sealed partial class Session
     }
 
     /// <summary>
-    /// Tells the worker. Within the session's own turn of a consumer the wake-up may wait for a moment, so that one serves several: the worker
-    /// looks by itself while it is owed something.
+    /// Tells the worker. While a consumer handles a message of this session, the wake-up may be put off for a moment, so that one wake-up
+    /// serves several answers. The worker does not depend on it, because it looks into its mailbox by itself while it is owed an answer.
     /// </summary>
     private void Post(bool atOnce)
     {
@@ -217,7 +220,7 @@ public sealed partial class Session
     }
 }
 
-/// <summary>What a handler thread wants of a connection's worker, beside sending.</summary>
+/// <summary>What a handler thread asks of a connection's worker, besides sending.</summary>
 [Flags]
 internal enum SessionSignal
 {

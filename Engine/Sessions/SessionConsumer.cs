@@ -4,16 +4,16 @@ using System.Diagnostics.CodeAnalysis;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A handler thread's side of a <see cref="SessionScheduler"/>: gives it one message after the other, each of a session that no other thread has
-/// at that time. Made and used on one thread, except for <see cref="Abandon"/>.
+/// A handler thread's side of a <see cref="SessionScheduler"/>. It gives the thread one message after the other, each of a session that no
+/// other thread has at that time. It is made and used on one thread, except for <see cref="Abandon"/>.
 /// </summary>
 public sealed class SessionConsumer
 {
-    // A session's turn: then others have theirs, as with connections on a worker.
+    // A session's turn ends after this many messages, so that other sessions get theirs. A worker treats its connections in the same way.
     private const int MessagesPerTurn = 64;
 
-    // Wake-ups of workers are saved for so long, while one message follows the other: long enough for some dozens of quick handlers, far below
-    // what anybody notices.
+    // While one message follows the other, the wake-ups of workers are put off for this long, 250 µs. That is long enough for some dozens of
+    // quick handlers, and far shorter than a delay that a user notices.
     private static readonly long SavingTicks = Stopwatch.Frequency / 4_000;
 
     [ThreadStatic]
@@ -21,22 +21,22 @@ public sealed class SessionConsumer
 
     private readonly SessionScheduler _scheduler;
 
-    // The thread's, and its own lock: the thread may send while another one abandons it.
+    // The workers whose wake-ups are put off. The list is also its own lock, because the thread may send while another thread abandons it.
     private readonly List<Worker> _toWake = [];
     private SessionMessage? _next;
     private int _turn;
     private int _weight;
 
-    // When it got the message that it is at; 0 while it is at none. Others look at it.
+    // When the thread got the message that it is handling; 0 while it handles none. Other threads read it.
     private long _began;
     private long _savingSince;
     private volatile bool _over;
 
-    // A handler on the thread waits here for its peer to take output. The monitor guards what follows it.
+    // A handler on the thread waits on this object until its peer has taken output. The monitor guards _released.
     private readonly object _waiting = new();
     private bool _released;
 
-    /// <summary>For the calling thread.</summary>
+    /// <summary>Makes the calling thread a consumer of the scheduler.</summary>
     public SessionConsumer(SessionScheduler scheduler)
     {
         ArgumentNullException.ThrowIfNull(scheduler);
@@ -45,16 +45,16 @@ public sealed class SessionConsumer
         scheduler.Join(this);
     }
 
-    /// <summary>Whose message the thread has at present.</summary>
+    /// <summary>The session whose message the thread has at present.</summary>
     public Session? Session { get; private set; }
 
-    /// <summary>It waits for a session. The scheduler's lock's.</summary>
+    /// <summary>The thread waits for a session. Guarded by the scheduler's lock.</summary>
     internal bool IsAsleep { get; set; }
 
-    /// <summary>The calling thread's, if it has one.</summary>
+    /// <summary>The calling thread's consumer, if it has one.</summary>
     internal static SessionConsumer? Current => t_current;
 
-    /// <summary>Waits for the next message. With the call, the one before counts as done. False when no more will come.</summary>
+    /// <summary>Waits for the next message. The call also marks the previous message as done. False when no more messages will come.</summary>
     public bool TryTake([NotNullWhen(true)] out Session? session, [NotNullWhen(true)] out SessionMessage? message)
     {
         while (!_over)
@@ -62,7 +62,7 @@ public sealed class SessionConsumer
             long now = Stopwatch.GetTimestamp();
             if (_toWake.Count > 0 && (now - _began > SavingTicks || now - _savingSince > SavingTicks))
             {
-                // Handlers that take their time: the next one may, too.
+                // The handlers so far have taken longer than that. The wake-ups go out now, because the next handler may be slow, too.
                 WakeAll();
             }
 
@@ -76,13 +76,13 @@ public sealed class SessionConsumer
             session = Session!;
             _next = message.Next;
 
-            // Who keeps a message keeps none that came after it.
+            // Cleared so that a handler that keeps this message does not keep the later messages in memory.
             message.Next = null;
             _weight += message.Weight;
             _turn++;
             if (message.Kind == SessionEvent.PeerClosed)
             {
-                // Everything that came before is answered.
+                // Every earlier message has been answered, so the session can close.
                 session.Close();
             }
             else if (message.Kind != SessionEvent.Received || !session.IsDeaf)
@@ -97,12 +97,12 @@ public sealed class SessionConsumer
     }
 
     /// <summary>
-    /// From another thread, while this one is stuck in a handler: its session goes to the others. The caller sees to it that the thread
-    /// does not come back to this object but for <see cref="Leave"/>.
+    /// From another thread, while this one is stuck in a handler: gives the session to the other consumers. The caller makes sure that the
+    /// stuck thread does not use this object afterwards, except for <see cref="Leave"/>.
     /// </summary>
     public void Abandon() => GiveUp();
 
-    /// <summary>On the thread, at its end; after <see cref="Abandon"/> too.</summary>
+    /// <summary>On the thread, at its end. Also called after <see cref="Abandon"/>.</summary>
     public void Leave()
     {
         t_current = null;
@@ -110,8 +110,8 @@ public sealed class SessionConsumer
     }
 
     /// <summary>
-    /// On the thread: the worker gets its wake-up when this one has nothing more to do, or after a moment. At once when the thread was
-    /// abandoned meanwhile: it may send nevertheless.
+    /// On the thread: wakes the worker when this thread has nothing more to do, or after a moment. If the thread was abandoned meanwhile, the
+    /// worker is woken at once, because an abandoned thread can still send.
     /// </summary>
     internal void WakeLater(Worker worker)
     {
@@ -138,8 +138,8 @@ public sealed class SessionConsumer
     }
 
     /// <summary>
-    /// Whether it may be expected to take a session soon: it does not sleep, and is not at a message since before that time. Under the
-    /// scheduler's lock.
+    /// Whether the consumer is expected to take a session soon: it is not asleep, and it did not get its present message before the given time.
+    /// The caller holds the scheduler's lock.
     /// </summary>
     internal bool IsFree(long since)
     {
@@ -147,7 +147,7 @@ public sealed class SessionConsumer
         return !IsAsleep && (began == 0 || began >= since);
     }
 
-    /// <summary>On the thread, before it looks whether it has to wait. False when it was abandoned, and is not to wait.</summary>
+    /// <summary>On the thread, before it checks whether it has to wait. False when the consumer was abandoned and must not wait.</summary>
     internal bool BeginWait()
     {
         lock (_waiting)
@@ -171,7 +171,7 @@ public sealed class SessionConsumer
         }
     }
 
-    /// <summary>From any thread: what the handler on the thread waits for may have come.</summary>
+    /// <summary>From any thread: makes the waiting handler check again, because the event that it waits for may have happened.</summary>
     internal void Release()
     {
         lock (_waiting)
@@ -185,7 +185,8 @@ public sealed class SessionConsumer
     {
         Volatile.Write(ref _began, 0);
 
-        // No longer this thread's once it is given back: a resume that follows wakes the worker, which need not look by itself by then.
+        // Cleared before the session is given back, so that a Resume in Exchange wakes the worker at once. By then the worker may no longer
+        // look by itself, because nothing is owed to it any more.
         Session? done = Session;
         Session = null;
         Session = _scheduler.Exchange(done, _next, _weight, out _next);

@@ -1,8 +1,9 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The handler of a server whose messages go to handler threads: puts what happens into the <see cref="SessionScheduler"/>, and pauses who sends
-/// more than is handled. One serves all connections; the session is the connection's tag.
+/// The handler of a server whose messages go to handler threads. It puts each connection's messages into the <see cref="SessionScheduler"/>,
+/// and pauses reading from a peer that sends more than the handlers handle. One object serves all connections; the connection's Tag is its
+/// session.
 /// </summary>
 internal sealed class SessionHandler(SessionScheduler scheduler, MessageDecoder decoder, bool tellsOpened, bool tellsClosed) : ConnectionHandler
 {
@@ -25,7 +26,7 @@ internal sealed class SessionHandler(SessionScheduler scheduler, MessageDecoder 
         Add(connection, new SessionMessage(SessionEvent.Received, message, data.Length + SessionScheduler.MessageOverhead));
         if (!session.WantsRoom && (session.ArrivedWeight + session.Outstanding > SessionScheduler.SessionLimit || scheduler.IsFull))
         {
-            // Before the message is published: whoever is done with it sees that room is wanted.
+            // Set before the message is published, so that the consumer that finishes the message sees that room is wanted.
             session.WantsRoom = true;
             connection.PauseBySession();
         }

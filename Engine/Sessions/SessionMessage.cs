@@ -1,24 +1,24 @@
 namespace C10kServer.Engine;
 
-/// <summary>What a <see cref="SessionMessage"/> tells of.</summary>
+/// <summary>What a <see cref="SessionMessage"/> reports.</summary>
 public enum SessionEvent
 {
-    /// <summary>The connection is open. First of all, where the scheduler's owner wants it.</summary>
+    /// <summary>The connection is open. The session's first message, if the scheduler's owner asked for it.</summary>
     Opened,
 
-    /// <summary>A message has come.</summary>
+    /// <summary>The peer has sent a message.</summary>
     Received,
 
-    /// <summary>The peer has finished sending. Consumers close in turn and never show it.</summary>
+    /// <summary>The peer has finished sending. A consumer closes the session at this message and does not show the message to handlers.</summary>
     PeerClosed,
 
-    /// <summary>The connection is over. Last of all, where the scheduler's owner wants it.</summary>
+    /// <summary>The connection has ended. The session's last message, if the scheduler's owner asked for it.</summary>
     Closed,
 }
 
 /// <summary>
-/// Something that happened on a connection, on its way to a handler thread. A link of its session's chain: the worker makes it,
-/// the scheduler hands it over, then it is the consumer's.
+/// Something that happened on a connection, on its way to a handler thread. Each message is a link in its session's chain. The worker makes
+/// the message, the scheduler passes it on, and from then on it belongs to the consumer.
 /// </summary>
 public sealed class SessionMessage
 {
@@ -32,19 +32,19 @@ public sealed class SessionMessage
     /// <summary>What happened.</summary>
     public SessionEvent Kind { get; }
 
-    /// <summary>Received: what the <see cref="MessageDecoder"/> made of the bytes.</summary>
+    /// <summary>For a Received message: the object that the <see cref="MessageDecoder"/> made of the bytes.</summary>
     public object? Data { get; }
 
-    /// <summary>What it counts in the bound of the queue, in bytes.</summary>
+    /// <summary>How much the message counts against the limit of the queue, in bytes.</summary>
     internal int Weight { get; }
 
     internal SessionMessage? Next { get; set; }
 }
 
 /// <summary>
-/// Makes of a message's bytes what a handler thread is to get, or null for nothing. Called on the worker's thread; the span is
-/// valid during the call.
+/// Turns a message's bytes into the object that a handler thread gets, or into null if no handler thread is to get any. Called on the
+/// worker's thread. The span is valid only during the call.
 /// </summary>
-/// <param name="session">Whose message it is; <see cref="Session.DecoderState"/> is the decoder's own.</param>
+/// <param name="session">The session of the message. Its <see cref="Session.DecoderState"/> belongs to the decoder.</param>
 /// <param name="data">The bytes.</param>
 public delegate object? MessageDecoder(Session session, ReadOnlySpan<byte> data);

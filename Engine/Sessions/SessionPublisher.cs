@@ -1,17 +1,20 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A worker's side of a <see cref="SessionScheduler"/>: collects what happens in a turn, to hand it over with one lock for many. The worker's thread's, but
-/// for the two counts, which say whether handler threads owe this worker an answer.
+/// A worker's side of a <see cref="SessionScheduler"/>. It collects the messages of a turn and publishes them together, so that the lock is
+/// taken once for many messages. Only the worker's thread uses it, except for the two counts, which say whether handler threads owe this
+/// worker an answer.
 /// </summary>
 internal sealed class SessionPublisher(SessionScheduler scheduler)
 {
-    // While something is owed the worker does not sleep for longer than this, at first: a consumer saves the wake-up when it goes straight
-    // on to the next message, and if that one blocks, nobody else would look.
+    // Milliseconds. While the worker is owed an answer, it sleeps no longer than the first number at first, and never longer than the second.
+    // The reason: a consumer that goes straight on to the next message puts the wake-up off. If the handler of that message blocks, no other
+    // thread would tell the worker of the answer.
     private const int FirstLook = 1;
     private const int LongestLook = 64;
 
-    // A full turn takes the better part of a millisecond: consumers begin meanwhile, instead of waiting for its end and then being waited for.
+    // The most sessions whose messages are collected before they are published. A full turn takes most of a millisecond, so consumers begin
+    // during the turn. Otherwise they would wait for the end of the turn, and then the worker would wait for them.
     private const int MostArrived = 16;
 
     private readonly List<Session> _arrived = new(MostArrived);
@@ -21,12 +24,12 @@ internal sealed class SessionPublisher(SessionScheduler scheduler)
     private int _unsignalled;
 
     /// <summary>
-    /// Whether consumers have sessions of this worker's, or have posted without a wake-up. In this order: a consumer counts what it posted
-    /// before it gives the session back.
+    /// Whether consumers have sessions of this worker, or have posted without a wake-up. The counts are read in this order, because a consumer
+    /// counts its post before it gives the session back.
     /// </summary>
     internal bool IsOwed => Volatile.Read(ref _owed) > 0 || Volatile.Read(ref _unsignalled) > 0;
 
-    /// <summary>How long the worker may sleep while it is owed something, in milliseconds.</summary>
+    /// <summary>How long the worker may sleep while it is owed an answer, in milliseconds.</summary>
     internal int Look => _look;
 
     internal void Add(Session session, SessionMessage message, long now)
@@ -50,7 +53,7 @@ internal sealed class SessionPublisher(SessionScheduler scheduler)
         session.ArrivedLast = message;
     }
 
-    /// <summary>Hands over what has arrived.</summary>
+    /// <summary>Publishes the messages that have arrived.</summary>
     internal void Publish(long now)
     {
         if (_arrived.Count > 0)
@@ -61,10 +64,12 @@ internal sealed class SessionPublisher(SessionScheduler scheduler)
         }
     }
 
-    /// <summary>A session has moved here: if handler threads owe it an answer, they owe that to this worker.</summary>
+    /// <summary>
+    /// The session's connection has migrated to this worker. If handler threads owe the session an answer, they now owe it to this worker.
+    /// </summary>
     internal void TakeOver(Session session) => scheduler.TakeOver(session, this);
 
-    /// <summary>Each turn: whether the mailbox is to be looked into, though nobody has woken this worker for it.</summary>
+    /// <summary>Called once a turn. True when the worker must read its mailbox although no thread has woken it for that.</summary>
     internal bool LookAround(bool posted, long now)
     {
         if (!IsOwed)
@@ -83,22 +88,24 @@ internal sealed class SessionPublisher(SessionScheduler scheduler)
         return posted;
     }
 
-    /// <summary>The worker is over, and nobody looks around for it any more: consumers that sleep take what it has left.</summary>
+    /// <summary>
+    /// The worker has ended and calls <see cref="LookAround"/> no more. Sleeping consumers are woken, and take the sessions that the worker left.
+    /// </summary>
     internal void Close() => scheduler.WakeAll();
 
-    /// <summary>On the worker's thread, under the scheduler's lock: a session that waited for its peer is with the consumers again.</summary>
+    /// <summary>On the worker's thread, under the scheduler's lock: a parked session of this worker is scheduled again.</summary>
     internal void OweAnew()
     {
         _look = FirstLook;
         Owe();
     }
 
-    // Under the scheduler's lock.
+    // The caller of these two holds the scheduler's lock.
     internal void Owe() => Volatile.Write(ref _owed, _owed + 1);
 
     internal void Settle() => Volatile.Write(ref _owed, _owed - 1);
 
-    // From consumers' threads.
+    // These two are called on consumers' threads.
     internal void BeginUnsignalled() => Interlocked.Increment(ref _unsignalled);
 
     internal void EndUnsignalled() => Interlocked.Decrement(ref _unsignalled);

@@ -3,32 +3,33 @@ using System.Diagnostics;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Between the workers of a server and its handler threads: sessions on which something has happened wait here for a consumer. A session is
-/// with one consumer at a time, and its messages are in order; any consumer takes any session, so one that is held up
-/// holds up no other. What waits is bounded in both directions: a connection with too many messages is not read, and a session whose peer has
-/// too much output to take is parked. One lock, taken once a turn by a worker and once a session by a consumer. From any thread.
+/// Stands between the workers of a server and its handler threads. Sessions that have messages wait here for a consumer. One consumer at a
+/// time has a session, and the session's messages stay in order. Any consumer takes any session, so a consumer that is held up holds up no
+/// other. The queues are bounded in both directions: a connection with too many messages is not read, and a session whose peer has too much
+/// output to take is parked. There is one lock; a worker takes it once a turn and a consumer once a session. Members may be called from any
+/// thread.
 /// </summary>
 public sealed class SessionScheduler
 {
-    /// <summary>Bytes of messages that a connection may have waiting; above it is not read until half of it is left.</summary>
+    /// <summary>Bytes of messages that may wait on one connection. Above the limit, the connection is not read until half of it is left.</summary>
     internal const int SessionLimit = 64 * 1024;
 
-    /// <summary>Bytes of messages of all connections; above, none is read before its own are done.</summary>
+    /// <summary>Bytes of waiting messages of all connections. Above the limit, no connection is read until its own messages are done.</summary>
     internal const long Limit = 64 * 1024 * 1024;
 
-    /// <summary>What a message costs beside its bytes.</summary>
+    /// <summary>How much a message counts besides its own bytes, in bytes.</summary>
     internal const int MessageOverhead = 64;
 
-    // When the first in line has waited for so long, those that are awake do not keep up, or are held up. Shorter waits are not worth
-    // a further thread, which would compete with the worker for a processor.
+    // When the first session in line has waited for this long, the consumers that are awake do not keep up, or are held up. A shorter wait is
+    // not worth another thread, because that thread would compete with the worker for a processor.
     private const int PatienceMilliseconds = 2;
 
-    // Who is at a message for longer than that is held up.
+    // A consumer that has been handling one message for longer than this is held up.
     private static readonly long PatienceTicks = PatienceMilliseconds * Stopwatch.Frequency / 1000;
 
     private readonly object _gate = new();
 
-    // Sessions that wait for a consumer, linked through NextReady: putting one in takes no memory and so cannot fail half way.
+    // The sessions that wait for a consumer, linked through NextReady. To add one takes no memory, so it cannot fail half way.
     private Session? _readyFirst;
     private Session? _readyLast;
     private int _readyCount;
@@ -41,7 +42,7 @@ public sealed class SessionScheduler
     private long _errors;
     private long _timeouts;
 
-    /// <param name="decoder">Makes messages of bytes.</param>
+    /// <param name="decoder">Turns bytes into messages.</param>
     /// <param name="tellsOpened">Consumers get <see cref="SessionEvent.Opened"/>.</param>
     /// <param name="tellsClosed">Consumers get <see cref="SessionEvent.Closed"/>.</param>
     public SessionScheduler(MessageDecoder decoder, bool tellsOpened = false, bool tellsClosed = false)
@@ -50,7 +51,7 @@ public sealed class SessionScheduler
         _handler = new SessionHandler(this, decoder, tellsOpened, tellsClosed);
     }
 
-    /// <summary>Sessions that wait for a consumer.</summary>
+    /// <summary>The number of sessions that wait for a consumer.</summary>
     public int Count
     {
         get
@@ -62,19 +63,19 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>Errors that handlers have met on its consumers.</summary>
+    /// <summary>How many errors handlers have met on this scheduler's consumers.</summary>
     public long HandlerErrors => Interlocked.Read(ref _errors);
 
-    /// <summary>Handlers that took too long.</summary>
+    /// <summary>How many times a handler took too long.</summary>
     public long HandlerTimeouts => Interlocked.Read(ref _timeouts);
 
-    /// <summary>What a server's options take beside it.</summary>
+    /// <summary>The handler factory that a server's options take together with this scheduler.</summary>
     internal Func<ConnectionHandler> HandlerFactory => () => _handler;
 
     internal bool IsFull => Volatile.Read(ref _outstanding) > Limit;
 
     /// <summary>
-    /// No more will come, as the server has ended. Consumers take what is left, and then get nothing.
+    /// No more messages will come, because the server has ended. Consumers take the remaining sessions, and get no more after that.
     /// </summary>
     public void Complete()
     {
@@ -85,7 +86,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>As <see cref="Complete"/>, and what is left is dropped.</summary>
+    /// <summary>Does what <see cref="Complete"/> does, and drops the sessions that are left.</summary>
     public void Clear()
     {
         lock (_gate)
@@ -96,7 +97,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>From a worker's thread.</summary>
+    /// <summary>From a worker's thread: puts the messages that have arrived on the sessions in line for consumers.</summary>
     internal void Publish(List<Session> sessions, SessionPublisher gate, long now)
     {
         lock (_gate)
@@ -129,7 +130,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>From the worker of a session that was parked: its output has drained, or its connection is over.</summary>
+    /// <summary>From the worker of a parked session: its output has drained, or its connection has ended.</summary>
     internal void Unpark(Session session)
     {
         lock (_gate)
@@ -151,7 +152,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>From the worker that a session's connection has moved to.</summary>
+    /// <summary>From the worker that a session's connection has migrated to.</summary>
     internal void TakeOver(Session session, SessionPublisher gate)
     {
         lock (_gate)
@@ -165,7 +166,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>From a worker that waits for answers: if those awake are held up, another consumer is woken.</summary>
+    /// <summary>From a worker that waits for answers: wakes another consumer if the consumers that are awake are held up.</summary>
     internal void Nudge(long now)
     {
         lock (_gate)
@@ -174,7 +175,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>From a worker at its end.</summary>
+    /// <summary>From a worker at its end: wakes the sleeping consumers if sessions are waiting.</summary>
     internal void WakeAll()
     {
         lock (_gate)
@@ -188,8 +189,8 @@ public sealed class SessionScheduler
     }
 
     /// <summary>
-    /// Gives back the session that a consumer is done with, and takes the next. Null where nothing is ready: then the consumer
-    /// sees to its wake-ups and calls <see cref="WaitAndTake"/>.
+    /// Gives back the session that a consumer is done with, and takes the next one. Null when no session is ready: then the consumer wakes
+    /// the workers whose wake-ups it has put off, and calls <see cref="WaitAndTake"/>.
     /// </summary>
     internal Session? Exchange(Session? done, SessionMessage? rest, int weight, out SessionMessage? chain)
     {
@@ -209,7 +210,7 @@ public sealed class SessionScheduler
         return taken;
     }
 
-    /// <summary>Waits for a session. Null when no more will come.</summary>
+    /// <summary>Waits for a session. Null when no more sessions will come.</summary>
     internal Session? WaitAndTake(SessionConsumer consumer, out SessionMessage? chain)
     {
         lock (_gate)
@@ -247,7 +248,7 @@ public sealed class SessionScheduler
         }
     }
 
-    /// <summary>A consumer ends, with a session perhaps that it had not got through with.</summary>
+    /// <summary>A consumer ends. It gives back its session if it has one, together with the messages that it has not handled.</summary>
     internal void Leave(SessionConsumer consumer, Session? session, SessionMessage? rest, int weight)
     {
         bool room;
@@ -279,7 +280,7 @@ public sealed class SessionScheduler
         _outstanding -= weight;
         if (rest is not null)
         {
-            // Its turn is over though more had come: before what came since.
+            // The session's turn is over, and these messages are not handled yet. They go before the messages that have arrived since.
             SessionMessage last = rest;
             while (last.Next is not null)
             {
@@ -331,7 +332,7 @@ public sealed class SessionScheduler
                 break;
             }
 
-            // Others have sent on its connection since it was scheduled.
+            // Another thread has sent output on the session's connection since the session was scheduled.
             session.Scheduled = false;
             session.Gate!.Settle();
         }
@@ -347,7 +348,8 @@ public sealed class SessionScheduler
     }
 
     /// <summary>
-    /// A session whose peer has too much output to take gets no further message: its worker calls <see cref="Unpark"/> when that has changed.
+    /// Parks a session whose peer has too much output to take. No consumer gets its messages until its worker calls <see cref="Unpark"/>.
+    /// False when the session is not clogged.
     /// </summary>
     private static bool TryPark(Session session)
     {
@@ -358,7 +360,8 @@ public sealed class SessionScheduler
 
         session.IsParked = true;
 
-        // The worker writes what it has sent and then looks whether the session is parked; here it is the other way round.
+        // The worker first writes how much it has sent and then reads IsParked. This thread has written IsParked and now reads how much was
+        // sent. With a full fence on both sides, at least one of the two threads sees the other's write.
         Interlocked.MemoryBarrier();
         if (session.IsClogged)
         {
