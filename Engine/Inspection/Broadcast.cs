@@ -3,21 +3,23 @@ using System.Collections.Immutable;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Bytes for many connections, and who has had them: a connection on its way from one worker to another may be met by both, and gets them
-/// once. Connections that were opened later get none. Workers share it, under a lock that is taken once a connection.
+/// Bytes for many connections, and the ids of the connections that have had them. A connection that migrates from one worker to another may
+/// be met by both workers, and gets the bytes once. Connections that were opened after the broadcast began get none. Workers share the
+/// object under a lock, which is taken once for each connection.
 /// </summary>
 internal sealed class Broadcast(ImmutableArray<byte> data, long newestId)
 {
-    // What a turn sends at most, unless one connection's share is more: sockets copy it, and the others wait meanwhile.
+    // The most bytes that a worker sends in one turn, unless the bytes for one connection are more. The bound exists because sockets copy the
+    // bytes, and the worker's other connections wait meanwhile.
     private const int BytesPerTurn = 1024 * 1024;
 
     private readonly HashSet<long> _reached = [];
     private readonly HashSet<long> _full = [];
 
-    /// <summary>Connections that a worker may write to in one turn.</summary>
+    /// <summary>How many connections a worker may write to in one turn.</summary>
     internal int Portion => Math.Max(1, BytesPerTurn / data.Length);
 
-    /// <summary>Whether a connection that was met has too much to take already, and was sent nothing. From any thread.</summary>
+    /// <summary>Whether a connection that a worker met was sent nothing, because its queue was full already. From any thread.</summary>
     internal bool WasFull(long id)
     {
         lock (_reached)
@@ -26,7 +28,10 @@ internal sealed class Broadcast(ImmutableArray<byte> data, long newestId)
         }
     }
 
-    /// <summary>From the worker's thread. False when there was nothing to do: it had them, came later, or is closing.</summary>
+    /// <summary>
+    /// From the worker's thread: sends the bytes to a connection. False when there was nothing to do, because the connection has had the bytes,
+    /// was opened later, or is closing.
+    /// </summary>
     internal bool Reach(Connection connection)
     {
         if (connection.Id > newestId)

@@ -4,17 +4,17 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The last connections that were closed, a bounded number. Workers write, anyone reads, under a lock that a worker takes once in a
-/// connection's life. A reader holds the lock only while it copies a portion of records, and makes rows of them afterwards, because a worker
-/// that waits for the lock holds up all of its connections. Records are values: a server that opens and closes a hundred thousand connections a
-/// second makes no garbage by it. The ring outlives a restart of its server.
+/// The last connections that were closed, up to a fixed number. Workers write and any thread reads, under a lock that a worker takes once in
+/// a connection's life. A reader holds the lock only while it copies a portion of records, and makes rows of them afterwards, because a worker
+/// that waits for the lock holds up all of its connections. Records are values, so that a server which opens and closes a hundred thousand
+/// connections a second makes no garbage here. The ring outlives a restart of its server.
 /// </summary>
 internal sealed class ClosedRing
 {
-    /// <summary>Connections kept.</summary>
+    /// <summary>How many connections are kept.</summary>
     internal const int Capacity = 1024;
 
-    // Records that are copied at a time: some microseconds for which a worker may have to wait.
+    // How many records are copied at a time. To copy this many takes some microseconds, and a worker may have to wait for that long.
     private const int Portion = 64;
 
     private readonly Lock _lock = new();
@@ -34,7 +34,7 @@ internal sealed class ClosedRing
         }
     }
 
-    /// <summary>Rows of the records that there are at the call, the last one first. A record that is overwritten meanwhile is left out.</summary>
+    /// <summary>Rows of the records that exist at the call, the newest one first. A record that is overwritten meanwhile is left out.</summary>
     internal IReadOnlyList<ConnectionInfo> GetRows()
     {
         var rows = new List<ConnectionInfo>();
@@ -63,7 +63,7 @@ internal sealed class ClosedRing
         return rows;
     }
 
-    /// <summary>A handler has given a connection another Tag after its end.</summary>
+    /// <summary>Replaces a connection's Tag, because a handler has set another one after the connection's end.</summary>
     internal void SetTag(long id, object? tag)
     {
         lock (_lock)
@@ -84,14 +84,14 @@ internal sealed class ClosedRing
     /// <param name="Worker">The worker that closed it.</param>
     /// <param name="Reason">Why it ended.</param>
     /// <param name="Remote">The peer's address.</param>
-    /// <param name="Local">Where it was accepted.</param>
+    /// <param name="Local">The local address at which it was accepted.</param>
     /// <param name="Moments">When it was opened, on both clocks, and when bytes last moved.</param>
     /// <param name="Ended">When it was closed, on the engine's clock.</param>
     /// <param name="EndedOn">When it was closed, on the wall clock: milliseconds since 1970.</param>
     /// <param name="Received">Bytes received.</param>
     /// <param name="Sent">Bytes sent.</param>
     /// <param name="Messages">Messages received.</param>
-    /// <param name="Tag">The handler's Tag, as far as it is kept: see <see cref="KeptTag"/>.</param>
+    /// <param name="Tag">The part of the handler's Tag that is kept, see <see cref="KeptTag"/>.</param>
     internal readonly record struct Record(
         long Id,
         int Worker,

@@ -2,19 +2,19 @@ using System.Net;
 
 namespace C10kServer.Engine;
 
-/// <summary>What a connection was like at one moment, as its worker saw it. Immutable.</summary>
+/// <summary>The state of a connection at one moment, as its worker saw it. Immutable.</summary>
 public sealed record ConnectionInfo
 {
-    /// <summary>Unique in the process, and never used again.</summary>
+    /// <summary>The connection's id, which is unique in the process and never reused.</summary>
     public required long Id { get; init; }
 
-    /// <summary>The worker that owns it.</summary>
+    /// <summary>The id of the worker that owns the connection.</summary>
     public required int Worker { get; init; }
 
-    /// <summary>Where the worker keeps it: a hint for <see cref="ConnectionRef"/>.</summary>
+    /// <summary>The slot in which the worker keeps it: a hint for <see cref="ConnectionRef"/>.</summary>
     public required int Slot { get; init; }
 
-    /// <summary>Where it is in its life.</summary>
+    /// <summary>The connection's state.</summary>
     public required ConnectionState State { get; init; }
 
     /// <summary>Why closing has begun, or <see cref="CloseReason.None"/>.</summary>
@@ -26,15 +26,15 @@ public sealed record ConnectionInfo
     /// <summary>This end's address.</summary>
     public required EndPoint LocalEndPoint { get; init; }
 
-    /// <summary>What the wall clock said when a worker took it over.</summary>
+    /// <summary>The wall-clock time at which a worker took the connection over.</summary>
     public required DateTimeOffset StartTime { get; init; }
 
-    /// <summary>What the wall clock said when it was closed; none before.</summary>
+    /// <summary>The wall-clock time at which the connection was closed. Null while it is not closed.</summary>
     public DateTimeOffset? EndTime { get; init; }
 
     /// <summary>
-    /// Time since a worker took it over, or between that and its end: not the difference of the two times, between which the wall clock may have been
-    /// set.
+    /// The time since a worker took the connection over, or for a closed connection the time from then to its end. This is not the difference of
+    /// <see cref="StartTime"/> and <see cref="EndTime"/>, because the wall clock may have been set between the two.
     /// </summary>
     public required TimeSpan Age { get; init; }
 
@@ -53,12 +53,12 @@ public sealed record ConnectionInfo
     /// <summary>Bytes written that the socket has not taken yet.</summary>
     public required long SendQueue { get; init; }
 
-    /// <summary>Reading is paused, by the handler, by an administrator or by backpressure.</summary>
+    /// <summary>Reading is paused by the handler, by an administrator or by backpressure.</summary>
     public required bool ReadPaused { get; init; }
 
-    /// <summary>The handler's own state, as <see cref="Connection.Tag"/> has it.</summary>
+    /// <summary>The handler's own state, from <see cref="Connection.Tag"/>.</summary>
     public object? Tag { get; init; }
 
-    /// <summary>What the kernel knows of it, where that was asked for.</summary>
+    /// <summary>The kernel's details of the connection, if the caller asked for them; else null.</summary>
     public TcpDetails? Tcp { get; init; }
 }

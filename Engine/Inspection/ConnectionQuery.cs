@@ -1,27 +1,30 @@
 namespace C10kServer.Engine;
 
-/// <summary>Which connections a walk gives rows of; what is null does not restrict. Applied by the workers, before a row is made.</summary>
+/// <summary>
+/// The connections of which a walk gives rows. A property that is null does not restrict the query. The workers apply the query before they
+/// make a row.
+/// </summary>
 public sealed class ConnectionQuery
 {
     /// <summary>All connections.</summary>
     public static ConnectionQuery All { get; } = new();
 
-    /// <summary>Those with these ids.</summary>
+    /// <summary>Only connections with these ids.</summary>
     public IReadOnlyCollection<long>? Ids { get; init; }
 
-    /// <summary>Those of these workers; the others are not even asked.</summary>
+    /// <summary>Only connections of these workers. The other workers are not even asked.</summary>
     public IReadOnlyCollection<int>? Workers { get; init; }
 
-    /// <summary>Those in these states.</summary>
+    /// <summary>Only connections in these states.</summary>
     public IReadOnlyCollection<ConnectionState>? States { get; init; }
 
-    /// <summary>Those on which nothing was received or sent for so long.</summary>
+    /// <summary>Only connections on which nothing was received or sent for at least this time.</summary>
     public TimeSpan MinimumIdle { get; init; }
 
-    /// <summary>Those that were accepted so long ago.</summary>
+    /// <summary>Only connections that were accepted at least this time ago.</summary>
     public TimeSpan MinimumAge { get; init; }
 
-    /// <summary>Rows get <see cref="ConnectionInfo.Tcp"/> too: a system call each.</summary>
+    /// <summary>Rows also get <see cref="ConnectionInfo.Tcp"/>, which costs a system call for each row.</summary>
     public bool WithTcp { get; init; }
 
     internal bool Accepts(Connection connection) =>

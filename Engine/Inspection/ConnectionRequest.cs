@@ -1,31 +1,31 @@
 namespace C10kServer.Engine;
 
-/// <summary>What can be done with one connection from outside.</summary>
+/// <summary>What another thread can have done to one connection.</summary>
 public enum ConnectionAction
 {
-    /// <summary>Nothing: it is looked at.</summary>
+    /// <summary>Nothing is done. The connection is only looked at.</summary>
     Look,
 
-    /// <summary>Closing begins, see <see cref="Connection.Close"/>.</summary>
+    /// <summary>The connection begins to close, see <see cref="Connection.Close"/>.</summary>
     Close,
 
-    /// <summary>It is reset.</summary>
+    /// <summary>The connection is reset.</summary>
     Reset,
 
-    /// <summary>Nothing more is received, until it is resumed.</summary>
+    /// <summary>Nothing more is received until reading is resumed.</summary>
     PauseReading,
 
-    /// <summary>It is received from again.</summary>
+    /// <summary>The connection is read again.</summary>
     ResumeReading,
 
-    /// <summary>Another worker takes it over.</summary>
+    /// <summary>The connection migrates to another worker.</summary>
     Move,
 
-    /// <summary>Bytes are sent, see <see cref="Server.TrySend"/>.</summary>
+    /// <summary>Bytes are sent on the connection, see <see cref="Server.TrySend"/>.</summary>
     Send,
 }
 
-/// <summary>Asks a worker to do something with a connection, and waits for its answer. Made anew for each worker that is asked.</summary>
+/// <summary>Asks a worker to do something to a connection, and waits for the worker's answer. Each worker that is asked gets a new object.</summary>
 internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? parcel)
 {
     private readonly TaskCompletionSource<ConnectionInfo?> _answer = new();
@@ -34,16 +34,16 @@ internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction a
 
     internal ConnectionAction Action { get; } = action;
 
-    /// <summary>Move: to whom.</summary>
+    /// <summary>For Move: the worker that takes the connection over.</summary>
     internal Worker? MoveTo { get; } = moveTo;
 
-    /// <summary>Send: what.</summary>
+    /// <summary>For Send: the bytes.</summary>
     internal SendCommand? SendCommand { get; } = parcel;
 
-    /// <summary>From the worker's thread: the row after it was done, or null for no such connection.</summary>
+    /// <summary>From the worker's thread: the connection's row after the action, or null if the worker has no such connection.</summary>
     internal void Answer(ConnectionInfo? row) => _answer.SetResult(row);
 
-    /// <exception cref="TimeoutException">The worker did not answer: a handler blocks it. What was asked for is still under way.</exception>
+    /// <exception cref="TimeoutException">The worker did not answer, because a handler blocks it. The action is still under way.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     internal ConnectionInfo? Wait(TimeSpan timeout, CancellationToken cancel) =>
         _answer.Task.Wait((int)timeout.TotalMilliseconds, cancel)
