@@ -3,16 +3,16 @@ using System.Diagnostics.CodeAnalysis;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Sees connections open and close and servers change their state, and holds nobody up by it: the engine's threads put a small value into a
-/// bounded queue, and what does not fit is dropped and counted. It may observe several servers. One consumer, on any thread but an engine
-/// thread.
+/// Observes connections that open and close and servers that change their state. It holds no engine thread up: an engine thread puts a small
+/// value into a bounded queue, and an event that does not fit is dropped and counted. One observer may observe several servers. One consumer,
+/// on any thread except an engine thread.
 /// </summary>
 public sealed class Observer : IDisposable
 {
-    /// <summary>Events that wait at most, unless another number is asked for: some seconds of heavy traffic, in about a megabyte.</summary>
+    /// <summary>The default for the most events that wait: some seconds of heavy traffic, in about a megabyte.</summary>
     public const int DefaultCapacity = 8192;
 
-    // What waits beyond the connections: changes of state are few, and matter more.
+    // How many more events may wait if they are changes of state, because such changes are few and matter more than connections.
     private const int StateReserve = 64;
 
     private readonly int _capacity;
@@ -22,21 +22,21 @@ public sealed class Observer : IDisposable
     private long _lost;
     private bool _over;
 
-    // Set while something waits in the queue, or nothing will any more. It changes under the lock, so that no wake-up is lost.
+    // Set while an event waits in the queue, and after the observer was disposed of. It changes only under the lock, so that no wake-up is lost.
     private readonly ManualResetEventSlim _due = new(initialState: false, spinCount: 1);
 
-    /// <summary>Observes nothing yet.</summary>
-    /// <param name="capacity">The events that wait at most.</param>
+    /// <summary>Makes an observer that observes no server yet.</summary>
+    /// <param name="capacity">The most events that wait.</param>
     public Observer(int capacity = DefaultCapacity)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
         _capacity = capacity;
     }
 
-    /// <summary>Events that were dropped, as the queue was full.</summary>
+    /// <summary>How many events were dropped because the queue was full.</summary>
     public long Lost => Interlocked.Read(ref _lost);
 
-    /// <summary>From now on it sees what happens to a server. False when that one was stopped: nothing will happen to it.</summary>
+    /// <summary>Begins to observe a server. False when the server was stopped, because nothing more will happen to it.</summary>
     public bool Observe(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);
@@ -56,9 +56,9 @@ public sealed class Observer : IDisposable
     }
 
     /// <summary>
-    /// The next event, waited for. False when none came in time, or when it was disposed of.
+    /// Waits for the next event. False when no event came in time, or when the observer was disposed of.
     /// </summary>
-    /// <param name="timeout">How long to wait; <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.</param>
+    /// <param name="timeout">How long to wait; <see cref="Timeout.InfiniteTimeSpan"/> waits without end.</param>
     /// <param name="cancel">Ends the wait.</param>
     /// <param name="happened">What happened.</param>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -89,7 +89,7 @@ public sealed class Observer : IDisposable
         return false;
     }
 
-    /// <summary>Observes nothing any more. A consumer that waits is let go.</summary>
+    /// <summary>Ends observing. A consumer that waits in <see cref="TryTake"/> returns.</summary>
     public void Dispose()
     {
         Server[] servers;
@@ -108,7 +108,7 @@ public sealed class Observer : IDisposable
         }
     }
 
-    /// <summary>A server is over: an observer that outlives it does not keep it in memory. From any thread.</summary>
+    /// <summary>A server has ended. Called from any thread, so that an observer which outlives the server does not keep it in memory.</summary>
     internal void Forget(Server server)
     {
         lock (_lock)
@@ -117,7 +117,7 @@ public sealed class Observer : IDisposable
         }
     }
 
-    /// <summary>From any thread, the engine's above all. Never waits for the consumer.</summary>
+    /// <summary>Adds an event. From any thread, and mostly from the engine's threads. It never waits for the consumer.</summary>
     internal void Tell(in Entry entry)
     {
         lock (_lock)
@@ -147,7 +147,7 @@ public sealed class Observer : IDisposable
         }
     }
 
-    /// <summary>An event as it waits: no object is made of it before somebody takes it.</summary>
+    /// <summary>An event that waits. It is a value; no object is made of it before the consumer takes it.</summary>
     internal readonly record struct Entry(
         Server Server, ServerEventKind Kind, ClosedRing.Record Connection, ServerState Before, ServerState State)
     {

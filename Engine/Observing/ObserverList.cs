@@ -3,18 +3,18 @@ using System.Runtime.CompilerServices;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Those who observe a server. They come and go on any thread; the engine's threads tell them. While there are none, an opened or closed
-/// connection costs one look at a field.
+/// The observers of a server. Any thread may add and remove them; the engine's threads tell them of events. While there are none, an opened
+/// or closed connection costs one read of a field.
 /// </summary>
 internal sealed class ObserverList(Server server)
 {
     private readonly Lock _lock = new();
 
-    // Replaced as a whole; null where nobody observes.
+    // Replaced as a whole; null while there are no observers.
     private volatile Observer[]? _all;
     private bool _over;
 
-    /// <summary>False when the server is over.</summary>
+    /// <summary>Adds an observer. False when the server has ended.</summary>
     internal bool Add(Observer observer)
     {
         lock (_lock)
@@ -65,7 +65,7 @@ internal sealed class ObserverList(Server server)
         }
     }
 
-    /// <summary>The server is over: they are told so, and no one else.</summary>
+    /// <summary>The server has ended: tells the present observers of it. No observer can be added afterwards.</summary>
     internal void End()
     {
         Observer[]? all;

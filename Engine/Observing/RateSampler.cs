@@ -1,8 +1,8 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Rates over the last full second, from counters that only grow. The AcceptLoop's thread samples, anyone reads; a reader may see
-/// one rate of the new second beside another of the old.
+/// Rates over the last full second, from counters that only grow. The AcceptLoop's thread samples, and any thread reads. A reader may see one
+/// rate of the new second together with another rate of the old second.
 /// </summary>
 internal sealed class RateSampler
 {
@@ -24,10 +24,10 @@ internal sealed class RateSampler
     /// <summary>Milliseconds until the next sample is due.</summary>
     internal int Timeout(long now) => (int)Math.Clamp(_at + Interval - now, 0, Interval);
 
-    /// <summary>Whether it is time for a sample. To be asked first, because adding up the counters touches what every worker writes.</summary>
+    /// <summary>Whether a sample is due. Ask this first, because adding up the counters touches memory that every worker writes.</summary>
     internal bool IsDue(long now) => now - _at >= Interval;
 
-    /// <summary>Samples, once that is due.</summary>
+    /// <summary>Takes a sample. Call it only when one is due.</summary>
     internal void Sample(long now, long accepted, long received, long sent)
     {
         double seconds = (now - _at) / 1000.0;
@@ -37,6 +37,6 @@ internal sealed class RateSampler
         (_at, _accepted, _received, _sent) = (now, accepted, received, sent);
     }
 
-    /// <summary>After the end nothing flows.</summary>
+    /// <summary>Sets all rates to 0, because no bytes flow after the server's end.</summary>
     internal void Stop() => Accepts = Receives = Sends = 0;
 }

@@ -4,9 +4,9 @@ using System.Net;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The figures of all running servers for whatever collects metrics in this process: OpenTelemetry, dotnet-counters, a MeterListener. Made
-/// with the first server. All instruments are observable ones, which read counters that are kept anyway: without a listener they cost
-/// nothing. Names and units follow OpenTelemetry's conventions.
+/// Gives the figures of all running servers to collectors of metrics in this process: OpenTelemetry, dotnet-counters, a MeterListener. The
+/// meter is made with the first server. All instruments are observable, and read counters that the engine keeps anyway, so they cost nothing
+/// without a listener. Names and units follow OpenTelemetry's conventions.
 /// </summary>
 internal static class ServerMeter
 {
@@ -19,11 +19,11 @@ internal static class ServerMeter
 
     private static readonly Lock Gate = new();
 
-    // Replaced as a whole: a collector sees the old ones or the new ones. A server that has ended is in none.
+    // Replaced as a whole, so that a collector sees either the old array or the new one. A server that has ended is not in the array.
     private static volatile Observed[] _servers = [];
     private static Meter? _meter;
 
-    /// <summary>A server that runs from now on.</summary>
+    /// <summary>Adds a server, which runs from now on.</summary>
     internal static void Join(Server server)
     {
         lock (Gate)
@@ -33,7 +33,7 @@ internal static class ServerMeter
         }
     }
 
-    /// <summary>A server that has ended.</summary>
+    /// <summary>Removes a server that has ended.</summary>
     internal static void Leave(Server server)
     {
         lock (Gate)
@@ -109,7 +109,9 @@ internal static class ServerMeter
         _servers.SelectMany(observed => observed.Server.GetWorkers().Select(worker =>
             new Measurement<T>(value(worker), [.. observed.Tags, new(WorkerTag, worker.Id)])));
 
-    /// <summary>Its name tells it from the others; where it listens is what OpenTelemetry has attributes for.</summary>
+    /// <summary>
+    /// The tags of a server: its name, which tells it from the other servers, and its first address, for which OpenTelemetry has attributes.
+    /// </summary>
     private static KeyValuePair<string, object?>[] Tags(Server server)
     {
         var name = new KeyValuePair<string, object?>(ServerTag, server.Options.Name);

@@ -1,9 +1,9 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Tells subscribers what happens to a server, on a thread of its own, which there is while there are subscribers and the server is not over.
-/// One that is slow costs itself and the other subscribers time, and never a worker; what throws is logged and counted, and the
-/// others are told all the same. From any thread.
+/// Tells subscribers what happens to a server, on a thread of its own. The thread exists while there are subscribers and the server has not
+/// ended. A slow subscriber delays itself and the other subscribers, and never a worker. An exception of a subscriber is logged and counted,
+/// and the other subscribers are told all the same. Members may be called from any thread.
 /// </summary>
 internal sealed class SubscriberThread(Server server)
 {
@@ -12,18 +12,18 @@ internal sealed class SubscriberThread(Server server)
     private readonly Lock _lock = new();
     private volatile Action<ServerEvent>[] _subscribers = [];
 
-    // Of the thread that runs at present; null where none does.
+    // The observer of the thread that runs at present; null while no thread runs.
     private Observer? _observer;
     private EngineThread? _thread;
 
-    // By those that came before it.
+    // How many events the earlier observers lost.
     private long _lostBefore;
     private long _errors;
 
-    /// <summary>Exceptions that subscribers threw.</summary>
+    /// <summary>How many exceptions subscribers threw.</summary>
     internal long Errors => Interlocked.Read(ref _errors);
 
-    /// <summary>Events that nobody was told of, as too many waited.</summary>
+    /// <summary>How many events no subscriber was told of, because too many were waiting.</summary>
     internal long Lost
     {
         get
@@ -35,7 +35,7 @@ internal sealed class SubscriberThread(Server server)
         }
     }
 
-    /// <exception cref="EngineException">The process may have no further thread. The subscriber is not added.</exception>
+    /// <exception cref="EngineException">The process is not allowed to start another thread. The subscriber is not added.</exception>
     internal void Add(Action<ServerEvent> subscriber)
     {
         lock (_lock)
@@ -49,7 +49,9 @@ internal sealed class SubscriberThread(Server server)
         }
     }
 
-    /// <summary>The last one that was added, where one was added twice. It may be told once more, of what is just under way.</summary>
+    /// <summary>
+    /// Removes a subscriber; if it was added twice, its last entry. The subscriber may be told once more, of an event that is under way.
+    /// </summary>
     internal void Remove(Action<ServerEvent> subscriber)
     {
         lock (_lock)
@@ -68,7 +70,9 @@ internal sealed class SubscriberThread(Server server)
         }
     }
 
-    /// <summary>After the server's end. False when a subscriber holds the thread up: it ends as soon as it can.</summary>
+    /// <summary>
+    /// Waits for the thread after the server's end. False when a subscriber holds the thread up; then the thread ends as soon as it can.
+    /// </summary>
     internal bool Join(TimeSpan timeout)
     {
         EngineThread? thread;
@@ -77,7 +81,7 @@ internal sealed class SubscriberThread(Server server)
             thread = _thread;
         }
 
-        // A subscriber may stop the server, and would wait for itself.
+        // A subscriber may stop the server, and would then wait for its own thread.
         return thread is null || thread.IsCurrent || thread.Join(timeout);
     }
 
@@ -103,7 +107,7 @@ internal sealed class SubscriberThread(Server server)
         (_observer, _thread) = (observer, thread);
     }
 
-    // Out of memory, say. Subscribers are told of nothing more, and the server goes on.
+    // The thread failed, for instance because memory ran out. Subscribers are told of no further events, and the server goes on.
     private void OnFailure(Observer observer, Exception exception)
     {
         lock (_lock)
@@ -140,14 +144,14 @@ internal sealed class SubscriberThread(Server server)
                 }
                 catch (Exception e)
                 {
-                    // Nobody catches what leaves this thread: it would end the shell (pitfalls 44 and 45).
+                    // An exception that leaves this thread would end the shell, because no code catches it (pitfalls 44 and 45).
                     Interlocked.Increment(ref _errors);
                     errors++;
                     failure = e;
                 }
             }
 
-            // Bounded, as with every event it may be the same.
+            // Logged once a second at most, because every event may cause the same exception.
             if ((failure is not null || observer.Lost > lost) && Clock.Now >= nextLogAt)
             {
                 nextLogAt = Clock.Now + LogInterval;
