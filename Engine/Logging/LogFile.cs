@@ -4,16 +4,16 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Appends the records of a log to a file, on a thread of its own: whoever logs never waits for a disk, and what does not fit into the
-/// queue is counted and said when writing goes on. The file is opened anew when it was moved away or removed, as logrotate does it.
-/// It is appended to in whole lines (O_APPEND), so that several servers, of several processes too, may share one.
+/// Appends the records of a log to a file, on a thread of its own, so that a thread that logs never waits for a disk. A record that does not
+/// fit into the queue is counted, and a line reports the count when writing goes on. The file is opened again when it was moved away or
+/// removed, as logrotate does. Whole lines are appended (O_APPEND), so that several servers may share a file, even from several processes.
 /// </summary>
 internal sealed unsafe class LogFile
 {
-    /// <summary>Records that wait for the disk; more are dropped.</summary>
+    /// <summary>The most records that wait for the disk. Further records are dropped.</summary>
     internal const int Capacity = 4096;
 
-    // What the end of a server waits for the last lines.
+    // How long a server's end waits until the last lines are written.
     private static readonly TimeSpan FlushTimeout = TimeSpan.FromMilliseconds(200);
 
     private const int CheckInterval = 1000;
@@ -24,14 +24,14 @@ internal sealed unsafe class LogFile
     private readonly Action<string> _onError;
     private readonly EngineThread _thread;
 
-    // A plain object: it is waited on.
+    // A plain object and not a Lock, because threads wait on it.
     private readonly object _gate = new();
     private Queue<EventRecord> _queue = new();
     private long _dropped;
     private bool _ending;
     private bool _started;
 
-    // From here on the thread's own.
+    // Only the file's thread uses the fields from here on.
     private readonly StringBuilder _text = new();
     private readonly List<int> _ends = [];
     private Queue<EventRecord> _batch = new();
@@ -42,10 +42,10 @@ internal sealed unsafe class LogFile
     private bool _writeFails;
     private bool _openFails;
 
-    /// <param name="path">The file; made where there is none.</param>
-    /// <param name="server">The server's name, for the thread's and for the lines of the file's own.</param>
-    /// <param name="onError">Told once when writing begins to fail, on the file's thread.</param>
-    /// <exception cref="EngineException">It cannot be opened.</exception>
+    /// <param name="path">The file; it is created if it does not exist.</param>
+    /// <param name="server">The server's name, for the name of the thread and for lines that the file adds itself.</param>
+    /// <param name="onError">Called once when writing begins to fail, on the file's thread.</param>
+    /// <exception cref="EngineException">The file cannot be opened.</exception>
     internal LogFile(string path, string server, Action<string> onError)
     {
         _path = path;
@@ -56,14 +56,14 @@ internal sealed unsafe class LogFile
         _thread = new EngineThread($"c10k {server} log", Run, OnFailure);
     }
 
-    /// <exception cref="EngineException">The process may have no further thread.</exception>
+    /// <exception cref="EngineException">The process is not allowed to start another thread.</exception>
     internal void Start()
     {
         _thread.Start();
         _started = true;
     }
 
-    /// <summary>From any thread. Never waits.</summary>
+    /// <summary>Queues a record. From any thread. Never waits for the disk.</summary>
     internal void Add(EventRecord record)
     {
         lock (_gate)
@@ -80,7 +80,9 @@ internal sealed unsafe class LogFile
         }
     }
 
-    /// <summary>Writes what is queued and closes the file. A disk that takes longer than 200 ms is left to the thread.</summary>
+    /// <summary>
+    /// Writes the queued records and closes the file. If the disk takes longer than 200 ms, the call returns and the thread finishes alone.
+    /// </summary>
     internal void End()
     {
         lock (_gate)
@@ -101,8 +103,9 @@ internal sealed unsafe class LogFile
 
     private void Run()
     {
-        // A file that is as large as the process may make one (RLIMIT_FSIZE, ulimit -f) is a write that fails with EFBIG then. The signal, which
-        // comes to the thread that writes, would end the shell; here it waits until the thread has ended, and is dropped.
+        // When the file reaches the largest size that the process may write (RLIMIT_FSIZE, ulimit -f), the kernel sends the writing thread a
+        // signal, which would end the shell. The thread blocks the signal: then the write only fails with EFBIG, and the signal stays pending
+        // until the thread ends and is dropped with it.
         Signals.Block(Signals.FileSizeExceeded);
         try
         {
@@ -117,10 +120,10 @@ internal sealed unsafe class LogFile
         }
     }
 
-    // Out of memory, say. The server goes on without its file.
+    // The thread failed, for instance because memory ran out. The server goes on without its file.
     private void OnFailure(Exception exception) => _onError($"The log {_path} has ended: {ExceptionText.Message(exception)}");
 
-    /// <summary>Waits for records. False at the end, when all are written.</summary>
+    /// <summary>Waits for records. False at the end, when all records are written.</summary>
     private bool Take(out long dropped)
     {
         lock (_gate)
@@ -137,7 +140,7 @@ internal sealed unsafe class LogFile
         }
     }
 
-    /// <param name="dropped">Records that are lost already: that found no room in the queue, or in an earlier try.</param>
+    /// <param name="dropped">How many records are lost already, because the queue was full or an earlier write failed.</param>
     private void Write(long dropped)
     {
         Reopen();
@@ -157,14 +160,16 @@ internal sealed unsafe class LogFile
             return;
         }
 
-        // Said when it is written again; at the end nobody will.
+        // Counted, so that a line reports it when writing works again. At the end no line will.
         lock (_gate)
         {
             _dropped += _ending ? 0 : lost + dropped;
         }
     }
 
-    /// <summary>Only after a failure to write, or a queue that was full, and true once it has been said.</summary>
+    /// <summary>
+    /// Writes a line that reports dropped records. Called only after a write failed or the queue was full. True when the line was written.
+    /// </summary>
     private bool TellDropped(long count)
     {
         Append(new EventRecord(
@@ -179,7 +184,7 @@ internal sealed unsafe class LogFile
         _ends.Add(_text.Length);
     }
 
-    /// <summary>Writes the lines made so far, and returns how many records did not get there whole.</summary>
+    /// <summary>Writes the lines made so far, and returns how many records were not written whole.</summary>
     private int Flush()
     {
         if (_ends.Count == 0)
@@ -187,7 +192,7 @@ internal sealed unsafe class LogFile
             return 0;
         }
 
-        // The rest of a line that found no room is a line of its own.
+        // A line end first, so that the torn line of an earlier failure stays a line of its own.
         string text = _torn ? "\n" + _text : _text.ToString();
         int extra = _torn ? 1 : 0;
         byte[] bytes = Encoding.UTF8.GetBytes(text);
@@ -204,7 +209,7 @@ internal sealed unsafe class LogFile
                 }
                 else
                 {
-                    // Nothing written and no error: see write(2), it says no more than that there is no room.
+                    // The call wrote nothing and reported no error. That counts as a lack of room, because write(2) says no more about it.
                     int failed = n == 0 ? Errno.ENOSPC : Errno.Last;
                     errno = failed == Errno.EINTR ? 0 : failed;
                 }
@@ -218,7 +223,7 @@ internal sealed unsafe class LogFile
         }
         else
         {
-            // Nothing written leaves it as it was.
+            // If no byte was written, the end of the file is as it was.
             _torn = written == 0 ? _torn : bytes[written - 1] != '\n';
             int whole = Encoding.UTF8.GetCharCount(bytes, 0, written) - extra;
             lost = _ends.Count(end => end > whole);
@@ -230,7 +235,9 @@ internal sealed unsafe class LogFile
         return lost;
     }
 
-    /// <summary>Whether the path still leads to our file is looked up once a second at most, and only where there is something to write.</summary>
+    /// <summary>
+    /// Opens the file again if the path leads to another file now. The path is checked once a second at most, and only before a write.
+    /// </summary>
     private void Reopen()
     {
         long now = Clock.Now;
@@ -255,12 +262,12 @@ internal sealed unsafe class LogFile
         }
         catch (EngineException e)
         {
-            // The one that was moved away is still written to.
+            // Writing to the old file, which was moved away, goes on.
             Tell(ref _openFails, e.Errno);
         }
     }
 
-    /// <summary>Once, until it has gone well again.</summary>
+    /// <summary>Reports a failure once. It is reported again only after writing has worked in between.</summary>
     private void Tell(ref bool told, int errno)
     {
         if (!told)
@@ -272,16 +279,16 @@ internal sealed unsafe class LogFile
 
     private static Descriptor Open(string path)
     {
-        // open(2); the values are those of x86-64, arm64 and riscv64.
+        // The flags of open(2). The values are the same on x86-64, arm64 and riscv64.
         const int WriteOnly = 1;
         const int Create = 0x40;
         const int NoTerminal = 0x100;
         const int Append = 0x400;
         const int Cloexec = 0x80000;
 
-        // A pipe without a reader is an error then, and not a wait without end.
+        // With this flag, opening a pipe without a reader fails. Without the flag it would wait without end.
         const int Nonblock = 0x800;
-        // 0640: a log tells who connected, and a handler's exceptions may hold what clients have sent.
+        // 0640, because a log contains the clients' addresses, and a handler's exceptions may contain what clients have sent.
         const uint UserAndGroup = 0x1A0;
 
         fixed (byte* p = Encoding.UTF8.GetBytes(path + '\0'))

@@ -4,8 +4,8 @@ using System.Text;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A record as text: time, level, name(id), message, and an exception's type and message, on one line that begins with a digit. The
-/// rest of an exception, its causes and stack trace, is on lines behind it that begin with spaces. No other line begins with a digit,
+/// A record as text. The first line begins with a digit, and has the time, level, name(id), message, and the exception's type and message.
+/// The lines after it begin with spaces, and have the rest of the exception: its causes and stack trace. No other line begins with a digit,
 /// because <see cref="SafeText"/> escapes everything that a peer or a handler put into the record.
 /// </summary>
 internal static class LogLine
@@ -28,7 +28,7 @@ internal static class LogLine
             return;
         }
 
-        // It begins with what is on the line already, as far as its class has left it as it was.
+        // The exception's text usually begins with its type and message, which are on the line already. An exception class may override that.
         ReadOnlySpan<char> rest = exception.StartsWith(record.Error ?? "", StringComparison.Ordinal) ? exception.AsSpan((record.Error ?? "").Length) : exception;
         foreach (ReadOnlySpan<char> line in rest.EnumerateLines())
         {

@@ -3,10 +3,10 @@ using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
-/// <summary>Every event that the engine logs. Ids are stable: scripts filter by them.</summary>
+/// <summary>Every event that the engine logs. Ids stay the same over versions, because scripts filter by them.</summary>
 internal static partial class LogMessages
 {
-    /// <summary>What the file of a log says of itself; see <see cref="LogFile"/>.</summary>
+    /// <summary>The id of the line that the file of a log adds itself; see <see cref="LogFile"/>.</summary>
     internal const int LogRecordsDroppedId = 60;
 
     [LoggerMessage(1, LogLevel.Information, "{Server} listens on {EndPoints} with {Workers} workers, up to {Limit} connections, backlog {Backlog}.")]

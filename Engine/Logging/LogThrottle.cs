@@ -1,23 +1,24 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Lets through a few events a second of a kind that a peer can cause at will, and counts the others: a handler that throws ten
-/// thousand times a second costs ten thousand increments, and neither as many stack traces nor everything else in the log. From any
-/// thread, without a lock.
+/// Lets through a few events a second of a kind that a peer can cause at will, and counts the others. A handler that throws ten thousand times
+/// a second then costs ten thousand increments. It does not cost as many stack traces, and it does not push all other records out of the log.
+/// From any thread, without a lock.
 /// </summary>
 internal sealed class LogThrottle
 {
-    /// <summary>Events a second. Enough to see whether it is always the same one.</summary>
+    /// <summary>The most events that pass in a second. Five are enough to see whether it is always the same event.</summary>
     internal const int Most = 5;
 
     private const int Window = 1000;
     private const int CountBits = 8;
 
-    // The second, and behind it how many it has let through: one word, so that a new second begins with its first event counted.
+    // The second in the upper bits, and in the lower bits how many events have passed in it. Both are in one word, so that a new second begins
+    // with its first event counted.
     private long _state;
     private long _leftOut;
 
-    /// <summary>Whether this one is to be logged. If not, it is counted.</summary>
+    /// <summary>Whether the event is to be logged. If it is not, it is counted.</summary>
     internal bool TryPass(long now)
     {
         long second = now / Window;
@@ -25,7 +26,7 @@ internal sealed class LogThrottle
         {
             long state = Volatile.Read(ref _state);
 
-            // A thread that has read the clock a little earlier belongs to the second that another one has begun.
+            // A thread that read the clock a little earlier counts towards the later second, if another thread has begun that second already.
             bool begun = state >> CountBits >= second;
             if (begun && (state & ((1 << CountBits) - 1)) >= Most)
             {
@@ -41,6 +42,6 @@ internal sealed class LogThrottle
         }
     }
 
-    /// <summary>How many were left out since this was last asked. Each is told once.</summary>
+    /// <summary>How many events were left out since the last call. Each event is reported once.</summary>
     internal long TakeLeftOut() => Volatile.Read(ref _leftOut) == 0 ? 0 : Interlocked.Exchange(ref _leftOut, 0);
 }
