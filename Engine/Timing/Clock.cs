@@ -1,8 +1,9 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Time in milliseconds that only goes forward (pitfall 37). Times for people are the wall clock's, read when something happens: the wall clock may
-/// be set later, and this clock stands still in a suspended machine.
+/// Time in milliseconds that only goes forward (pitfall 37). Times that people read come from the wall clock, which is read when an event
+/// happens. They are not computed later from this clock, because the wall clock may be set in between, and because this clock stands still
+/// while the machine is suspended.
 /// </summary>
 internal static class Clock
 {
@@ -11,13 +12,13 @@ internal static class Clock
 
     internal static long Now => Environment.TickCount64;
 
-    /// <summary>What the wall clock says, in milliseconds since 1970. It takes no system call.</summary>
+    /// <summary>The wall-clock time, in milliseconds since 1970. Reading it takes no system call.</summary>
     internal static long WallClock => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
-    /// <summary>Zero means "none" in the options, and is never due.</summary>
+    /// <summary>A timeout in milliseconds. Zero means "no timeout" in the options, and becomes <see cref="Never"/>.</summary>
     internal static long ToMilliseconds(TimeSpan timeout) =>
         timeout == TimeSpan.Zero ? Never : Math.Max(1, (long)timeout.TotalMilliseconds);
 
-    /// <summary>A moment after another one, which may be never.</summary>
+    /// <summary>The moment so many milliseconds after another one, or <see cref="Never"/> if the milliseconds are that.</summary>
     internal static long Add(long moment, long milliseconds) => milliseconds == Never ? Never : moment + milliseconds;
 }

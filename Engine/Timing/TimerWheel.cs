@@ -3,32 +3,34 @@ using System.Numerics;
 
 namespace C10kServer.Engine;
 
-/// <summary>Something with one deadline at a time; it carries the wheel's links, so that a deadline allocates nothing.</summary>
+/// <summary>An object with one deadline at a time. It carries the wheel's links itself, so that a deadline allocates nothing.</summary>
 internal interface ITimed
 {
     ITimed? Next { get; set; }
 
     ITimed? Previous { get; set; }
 
-    /// <summary>The lower half of the tick at which it is asked, which the wheel knows the upper half of; 0 for never.</summary>
+    /// <summary>The lower 32 bits of the tick at which the wheel asks this object; 0 for never. The wheel knows the upper bits.</summary>
     uint Due { get; set; }
 
-    /// <summary>Has the deadline passed, or moved? It may set a new one.</summary>
+    /// <summary>Called when the entry is due. The object checks whether its deadline has passed or moved, and may set a new one.</summary>
     void OnDeadline(long now);
 }
 
 /// <summary>
-/// Deadlines of connections: one entry each, O(1) to set and to cancel. A
-/// connection's activity does not touch the wheel: when an entry comes due, the connection looks whether its deadline has
-/// moved and asks for the rest. So ten thousand idle connections cost nothing between their deadlines (pitfall 38).
-/// Belongs to its worker's thread. The scheme is Varghese and Lauck's hashed wheel.
+/// The deadlines of connections: one entry for each, O(1) to set and to cancel. A connection's activity does not touch the wheel. When an
+/// entry is due, the connection checks whether its deadline has moved, and if so sets the entry again for the rest of the time. So ten
+/// thousand idle connections cost nothing between their deadlines (pitfall 38). The wheel belongs to its worker's thread. The scheme is
+/// Varghese and Lauck's hashed wheel.
 /// </summary>
 internal sealed class TimerWheel
 {
-    /// <summary>Milliseconds: fine enough for the shortest timeout that makes sense on a network, 30 wake-ups a second at most.</summary>
+    /// <summary>
+    /// Milliseconds in a tick. Fine enough for the shortest timeout that makes sense on a network, and 30 wake-ups a second at most.
+    /// </summary>
     internal const int Tick = 32;
 
-    // 2,048 buckets are 65 s: a deadline beyond is parked at the horizon and asked again there.
+    // 2,048 buckets cover 65 s. A later deadline gets an entry in the last bucket, and when that entry is due, the connection sets it again.
     private const int Buckets = 2048;
     private const int Mask = Buckets - 1;
 
@@ -39,7 +41,7 @@ internal sealed class TimerWheel
 
     internal TimerWheel(long now) => _current = now / Tick;
 
-    /// <summary>Sets or replaces a connection's deadline. It comes due up to one tick late, never early.</summary>
+    /// <summary>Sets or replaces a connection's deadline. The entry is due up to one tick late, and never early.</summary>
     internal void Schedule(ITimed timed, long deadline)
     {
         Cancel(timed);
@@ -51,7 +53,7 @@ internal sealed class TimerWheel
         long due = Math.Clamp((deadline + Tick - 1) / Tick, _current + 1, _current + Buckets - 1);
         if ((uint)due == 0)
         {
-            // That would be never; a tick later is the same to everyone.
+            // Due 0 would mean never, so the entry is due a tick later. No connection depends on that tick.
             due++;
         }
 
@@ -70,7 +72,7 @@ internal sealed class TimerWheel
         _count++;
     }
 
-    /// <summary>As <see cref="Schedule"/>, unless the connection is to be asked earlier anyway.</summary>
+    /// <summary>Does what <see cref="Schedule"/> does, unless the connection's entry is due earlier anyway.</summary>
     internal void ScheduleEarlier(ITimed timed, long deadline)
     {
         if (deadline != Clock.Never && (timed.Due == 0 || deadline < WholeTick(timed.Due) * Tick))
@@ -111,7 +113,7 @@ internal sealed class TimerWheel
         _count--;
     }
 
-    /// <summary>Milliseconds that an epoll_wait may take: -1 where no deadline is set.</summary>
+    /// <summary>How long an epoll_wait may take, in milliseconds; -1 if no deadline is set.</summary>
     internal int Timeout(long now)
     {
         if (_count == 0)
@@ -123,7 +125,7 @@ internal sealed class TimerWheel
         return (int)Math.Clamp(due - now, 0, int.MaxValue);
     }
 
-    /// <summary>Asks every connection whose entry has come due.</summary>
+    /// <summary>Asks every connection whose entry is due.</summary>
     internal void Advance(long now)
     {
         long target = now / Tick;
@@ -133,7 +135,7 @@ internal sealed class TimerWheel
             return;
         }
 
-        // After a stop of the process longer than the wheel, one round finds all that is due.
+        // If the process was stopped for longer than the wheel covers, one round through the buckets finds all entries that are due.
         long last = Math.Min(target, _current + Buckets);
         while (_current < last)
         {
@@ -149,10 +151,11 @@ internal sealed class TimerWheel
         _current = Math.Max(_current, target);
     }
 
-    // No entry is further from the current tick than the wheel is long, so the difference is right whatever the upper halves are.
+    // No entry is further from the current tick than the wheel is long, so the difference of the lower 32 bits gives the whole tick, whatever
+    // the upper bits are.
     private long WholeTick(uint due) => _current + (int)(due - (uint)_current);
 
-    /// <summary>The first occupied bucket after the current one.</summary>
+    /// <summary>The tick of the first occupied bucket after the current one.</summary>
     private long NextDue()
     {
         int from = (int)((_current + 1) & Mask);
