@@ -3,23 +3,23 @@ using System.Diagnostics;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Blocks for queued output, cut from pinned slabs that the GC never moves (pitfalls 7, 43). One pool a worker, touched by its
-/// thread alone. A slab whose blocks have all come back is let go as soon as another is as free, so that a burst of slow
-/// readers does not stay in the process's memory.
+/// Blocks for queued output, cut from pinned slabs that the GC never moves (pitfalls 7, 43). Each worker has one pool, and only the worker's
+/// thread touches it. A slab whose blocks have all been returned is released as soon as another slab is as free, so that the memory of a
+/// burst of slow readers does not stay with the process.
 /// </summary>
 internal sealed class BufferPool
 {
     /// <summary>
-    /// Bytes in a block: what one send takes gladly, and the least that a connection with output left over holds.
+    /// Bytes in a block. One send usually takes this much, and a connection with output left over holds at least this much.
     /// </summary>
     internal const int BlockSize = 16 * 1024;
 
     private const int BlocksPerSlab = 32;
 
-    // Those with a free block; the last one serves.
+    // The slabs with a free block. Blocks are taken from the last one.
     private readonly List<Slab> _available = [];
 
-    /// <summary>Slabs held, for tests.</summary>
+    /// <summary>The number of slabs that the pool holds, for tests.</summary>
     internal int SlabCount { get; private set; }
 
     internal Block Rent()
@@ -57,7 +57,7 @@ internal sealed class BufferPool
         }
     }
 
-    /// <summary>A block's memory; a value, so that renting allocates nothing.</summary>
+    /// <summary>A block of a slab. It is a value, so that renting allocates nothing.</summary>
     internal readonly record struct Block(Slab Slab, int Offset)
     {
         internal Span<byte> Memory => Slab.Memory.AsSpan(Offset, BlockSize);

@@ -3,16 +3,16 @@ using System.Numerics;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Memory for unfinished input, in arrays of a power of two. A worker has one pool, so that renting takes no lock and the sum is known. What comes
-/// back is kept for the next message up to a bound; the rest is left to the collector, so that a burst of large messages does not stay in
-/// the process's memory. Belongs to its worker's thread.
+/// Memory for unfinished input, in arrays whose length is a power of two. A worker has one pool, so that renting takes no lock and the sum is
+/// known. Returned arrays are kept for later messages up to a limit. The others are left to the garbage collector, so that the memory of a
+/// burst of large messages does not stay with the process. The pool belongs to its worker's thread.
 /// </summary>
 internal sealed class InputPool
 {
-    /// <summary>Bytes of the smallest array: a line or two.</summary>
+    /// <summary>Bytes of the smallest array. One or two lines of text fit into it.</summary>
     internal const int Least = 256;
 
-    /// <summary>The most bytes that are kept for later.</summary>
+    /// <summary>The most bytes that are kept for later messages.</summary>
     internal const int MostKept = 4 * 1024 * 1024;
 
     private const int LargestPower = 1 << 30;
@@ -23,7 +23,7 @@ internal sealed class InputPool
     /// <summary>The bytes of the arrays that are rented.</summary>
     internal long Held { get; private set; }
 
-    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
+    /// <exception cref="OutOfMemoryException">There is no memory. The pool has not changed.</exception>
     internal byte[] Rent(int least)
     {
         int size = least > LargestPower ? Array.MaxLength : (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(least, Least));
@@ -54,14 +54,14 @@ internal sealed class InputPool
             }
             catch (OutOfMemoryException)
             {
-                // The collector has it instead.
+                // The array is left to the garbage collector instead.
             }
         }
     }
 
-    /// <summary>An array's connection goes to another worker.</summary>
+    /// <summary>An array leaves this pool's sum, because its connection migrates to another worker.</summary>
     internal void Leave(int length) => Held -= length;
 
-    /// <summary>An array's connection has come from another worker.</summary>
+    /// <summary>An array enters this pool's sum, because its connection has migrated from another worker.</summary>
     internal void Enter(int length) => Held += length;
 }
