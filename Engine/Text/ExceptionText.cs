@@ -1,17 +1,18 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// What an exception says. It may be of a handler's own class, whose Message and ToString are a handler's code and throw in their turn.
+/// The texts of an exception. A handler may define the exception's class: then Message and ToString are the handler's code, and may throw
+/// themselves.
 /// </summary>
 public static class ExceptionText
 {
-    /// <summary>Its message.</summary>
+    /// <summary>The exception's message.</summary>
     public static string Message(Exception exception) => Try(exception, static e => e.Message);
 
-    /// <summary>All of it: type, message, causes and stack trace.</summary>
+    /// <summary>The exception's full text: type, message, causes and stack trace.</summary>
     public static string Full(Exception exception) => Try(exception, static e => e.ToString());
 
-    /// <summary>Its type and message, as the full text begins.</summary>
+    /// <summary>The exception's type and message, in the form in which the full text begins.</summary>
     public static string Brief(Exception exception) => $"{exception.GetType().FullName}: {Message(exception)}";
 
     private static string Try(Exception exception, Func<Exception, string?> text)

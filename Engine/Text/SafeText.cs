@@ -4,8 +4,8 @@ using System.Text;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The escaper of text that a peer may have written, for everything that people read: logs, tables, messages, ToString(). Characters that end a
-/// line, steer a terminal, turn the direction of writing or cannot be seen become \n, \r, \t, \u001b or \U000e0041, and a backslash becomes two, so
+/// Escapes text that a peer may have written, for everything that people read: logs, tables, messages, ToString(). Characters that end a line,
+/// control a terminal, change the direction of writing or are invisible become \n, \r, \t, \u001b or \U000e0041. A backslash becomes two, so
 /// that the original text can be told from the escaped text (pitfall 56). All other characters stay. From any thread.
 /// </summary>
 public static class SafeText
@@ -13,14 +13,14 @@ public static class SafeText
     private const int PlainIndex = -1;
 
     // Unicode's Default_Ignorable_Code_Point outside the categories that IsPlain refuses: letters and marks that no terminal draws. Text can be
-    // hidden in them as in the tag characters.
+    // hidden in them, just as in the tag characters.
     private static readonly (int First, int Last)[] Invisible =
     [
         (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0),
         (0xE0000, 0xE0FFF),
     ];
 
-    /// <summary>The text on one line, escaped. The same string where nothing has to be escaped.</summary>
+    /// <summary>Escapes a text into one line. Returns the same string if it has nothing to escape.</summary>
     /// <param name="text">The text as it came.</param>
     /// <returns>The escaped text.</returns>
     public static string Escape(string text)
@@ -36,7 +36,7 @@ public static class SafeText
         return escaped.ToString();
     }
 
-    /// <summary>The text with its line ends, and everything else of it escaped: for a stack trace, whose lines people read as lines.</summary>
+    /// <summary>Keeps a text's line ends and escapes everything else, for stack traces, whose lines must stay lines.</summary>
     /// <param name="text">The text as it came.</param>
     /// <returns>The escaped text, whose lines end with \n alone.</returns>
     public static string EscapeLines(string text)
@@ -56,9 +56,9 @@ public static class SafeText
         return escaped.ToString();
     }
 
-    /// <summary>Whether every character of a text can be shown as it is. A backslash can.</summary>
+    /// <summary>Whether every character of a text can be shown as it is. A backslash counts as a character that can.</summary>
     /// <param name="text">The text.</param>
-    /// <returns>False where <see cref="Escape"/> would replace a character other than a backslash.</returns>
+    /// <returns>False if <see cref="Escape"/> would replace a character other than a backslash.</returns>
     public static bool IsPlain(ReadOnlySpan<char> text)
     {
         while (!text.IsEmpty)
@@ -74,7 +74,7 @@ public static class SafeText
         return true;
     }
 
-    /// <summary>Appends a text to another one, escaped.</summary>
+    /// <summary>Escapes a text and appends it to another one.</summary>
     internal static void Append(StringBuilder escaped, ReadOnlySpan<char> raw)
     {
         while (!raw.IsEmpty)
@@ -91,7 +91,7 @@ public static class SafeText
         }
     }
 
-    /// <summary>Escapes the first character, and says how many UTF-16 units it has.</summary>
+    /// <summary>Escapes the first character, and returns how many UTF-16 units the character has.</summary>
     private static int AppendEscape(StringBuilder escaped, ReadOnlySpan<char> raw)
     {
         switch (raw[0])
@@ -116,7 +116,7 @@ public static class SafeText
             return length;
         }
 
-        // Half of a surrogate pair has a number too.
+        // Half of a surrogate pair is not a character, but has a number too.
         escaped.Append(CultureInfo.InvariantCulture, $"\\u{(int)raw[0]:x4}");
         return 1;
     }
@@ -136,7 +136,7 @@ public static class SafeText
         return PlainIndex;
     }
 
-    /// <summary>Whether the first character can be shown as it is, and how many UTF-16 units it has.</summary>
+    /// <summary>Whether the first character can be shown as it is, and how many UTF-16 units the character has.</summary>
     private static bool IsPlain(ReadOnlySpan<char> text, out int length)
     {
         char first = text[0];
