@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace C10kServer.Engine.Handlers;
 
 /// <summary>
-/// Sends the rotating pattern of printable characters for as long as the peer takes it, and throws away what comes, see RFC 864.
-/// Keeps no state: one serves all connections.
+/// Sends the rotating pattern of printable characters for as long as the peer takes it, and discards what the peer sends, see RFC 864.
+/// The handler keeps no state, so one object serves all connections.
 /// </summary>
 public sealed class ChargenHandler : ConnectionHandler
 {
@@ -12,17 +12,18 @@ public sealed class ChargenHandler : ConnectionHandler
     private const int Printables = '~' - ' ' + 1;
     private const int LineLength = 72;
 
-    /// <summary>After as many lines as there are characters the pattern begins anew.</summary>
+    /// <summary>Bytes until the pattern repeats: as many lines as there are printable characters.</summary>
     internal const int Period = Printables * (LineLength + 2);
 
-    // Whole periods, so that every write is the same one. Two, as they just fit into one block of the pool: that is then all that a
-    // peer which does not read ever costs, and far from the high-water mark, so that its end is still read.
+    // Whole periods, so that every write has the same bytes. Two of them, because two just fit into one block of the pool. A peer that does not
+    // read then never costs more than one block. That is also far below the high-water mark, so the peer's end is still read.
     private const int Periods = 2;
 
     private static readonly byte[] Block = MakeBlock();
 
-    // One write at a time, made when the one before is with the socket: it never outruns its reader. After the peer's end nothing
-    // is added, since callbacks of writes come first: a peer that takes all at once would keep OnPeerClosed waiting for ever.
+    // One write at a time: the next one is made when the socket has taken the previous one, so the output never outruns its reader. After the
+    // peer's end no write is made. Callbacks of writes run before OnPeerClosed, so a peer whose socket takes everything at once would keep
+    // OnPeerClosed waiting forever.
     private static readonly WriteCallback WriteNext = static (connection, reason) =>
     {
         if (reason == CloseReason.None && connection.State == ConnectionState.Open)

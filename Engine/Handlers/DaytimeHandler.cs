@@ -3,12 +3,12 @@ using System.Globalization;
 namespace C10kServer.Engine.Handlers;
 
 /// <summary>
-/// Says the local date and time in a line and closes, see RFC 867: "Tuesday, February 22, 2022 17:37:43+01:00", in English whatever
-/// the culture. Keeps no state: one serves all connections.
+/// Sends the local date and time in one line and closes, see RFC 867: "Tuesday, February 22, 2022 17:37:43+01:00", in English in every
+/// culture. The handler keeps no state, so one object serves all connections.
 /// </summary>
 public sealed class DaytimeHandler : ConnectionHandler
 {
-    /// <summary>What a line takes at most: "Wednesday, September 30, 2026 00:00:00+01:00" and its end.</summary>
+    /// <summary>Room for the longest line, in bytes: "Wednesday, September 30, 2026 00:00:00+01:00" and its CRLF.</summary>
     internal const int MaxLength = 64;
 
     /// <inheritdoc/>
@@ -19,7 +19,7 @@ public sealed class DaytimeHandler : ConnectionHandler
         connection.Close();
     }
 
-    /// <summary>Writes the line with its CRLF. Returns its length.</summary>
+    /// <summary>Writes the line with its CRLF into a span. Returns the line's length in bytes.</summary>
     internal static int Format(DateTimeOffset now, Span<byte> line)
     {
         bool fits = now.TryFormat(line, out int length, "dddd, MMMM d, yyyy HH:mm:sszzz'\r\n'", CultureInfo.InvariantCulture);

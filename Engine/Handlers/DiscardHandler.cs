@@ -1,4 +1,4 @@
 namespace C10kServer.Engine.Handlers;
 
-/// <summary>Reads and answers nothing, see RFC 863. Keeps no state: one serves all connections.</summary>
+/// <summary>Reads everything and sends nothing, see RFC 863. The handler keeps no state, so one object serves all connections.</summary>
 public sealed class DiscardHandler : ConnectionHandler;

@@ -1,6 +1,6 @@
 namespace C10kServer.Engine.Handlers;
 
-/// <summary>Sends back what it receives, see RFC 862. Keeps no state: one serves all connections.</summary>
+/// <summary>Sends back what it receives, see RFC 862. The handler keeps no state, so one object serves all connections.</summary>
 public sealed class EchoHandler : ConnectionHandler
 {
     /// <inheritdoc/>

@@ -1,6 +1,6 @@
 namespace C10kServer.Engine.Handlers;
 
-/// <summary>Says "hello world" and closes when that is sent: the smallest handler with a completion callback.</summary>
+/// <summary>Sends "hello world", and closes when the text is sent: the smallest handler with a completion callback.</summary>
 public sealed class HelloHandler : ConnectionHandler
 {
     private static readonly WriteCallback CloseWhenSent = static (connection, _) => connection.Close();

@@ -3,12 +3,13 @@ using System.Buffers.Binary;
 namespace C10kServer.Engine.Handlers;
 
 /// <summary>
-/// Says the time as four bytes and closes, see RFC 868: the seconds since 1900 in UTC, big-endian. They are too few from 2036 on, where
-/// the count begins at 0 again: it is that of the seconds modulo 2^32. Keeps no state: one serves all connections.
+/// Sends the time as four bytes and closes, see RFC 868: the seconds since 1900 in UTC, big-endian. Four bytes are too few from 2036 on. The
+/// count then begins at 0 again, because it is the number of seconds modulo 2^32. The handler keeps no state, so one object serves all
+/// connections.
 /// </summary>
 public sealed class TimeHandler : ConnectionHandler
 {
-    // From 1900-01-01 to 1970-01-01, as the RFC has it.
+    // The seconds from 1900-01-01 to 1970-01-01, as in the RFC.
     private const long UnixEpoch = 2_208_988_800;
 
     /// <inheritdoc/>
