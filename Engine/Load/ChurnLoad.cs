@@ -1,9 +1,12 @@
 namespace C10kServer.Engine.Load;
 
-/// <summary>Connect, one echo, close; so many at a time. Latency counts from the beginning of the connect, or from when that was due.</summary>
+/// <summary>
+/// Each connection connects, echoes once and closes; a fixed number of them run at a time. Latency counts from the beginning of the connect,
+/// or with a rate from the moment at which the connect was due.
+/// </summary>
 internal sealed class ChurnLoad : LoadLoop
 {
-    // A server that refuses would otherwise be asked as fast as a processor can.
+    // Nanoseconds. Without the pause, a server that refuses connections would be asked again as fast as the processor can.
     private const long PauseAfterFailure = 10_000_000;
 
     private readonly long _limit;
@@ -62,7 +65,8 @@ internal sealed class ChurnLoad : LoadLoop
         Release(connection, Target.ResetsWhenDone);
         _free.Enqueue(connection);
 
-        // At once, and not with others when the turn is over: so many are under way all the time, and the server gets no bursts.
+        // The next connect begins at once, and not together with others at the end of the turn, so that the number of connections under way stays
+        // the same and the server gets no bursts.
         _ = ConnectDue();
     }
 
@@ -72,7 +76,7 @@ internal sealed class ChurnLoad : LoadLoop
         _pausedUntil = Now + PauseAfterFailure;
     }
 
-    /// <summary>Begins the connections that are to be begun. Returns when there will be more.</summary>
+    /// <summary>Begins the connections that are due. Returns the moment at which the next one is due.</summary>
     private long ConnectDue()
     {
         long due = IsOpenLoop ? Math.Min(_limit, _pace.DueBy(Now)) : _limit;
@@ -84,7 +88,7 @@ internal sealed class ChurnLoad : LoadLoop
                 connection.Begun = IsOpenLoop ? _pace.DueAt(_begun) : Now;
             }
 
-            // Out of the queue first: one that fails at once goes back to its end.
+            // Taken out of the queue first, because a connection that fails at once goes back to the queue's end.
             _free.Dequeue();
             if (Connect(connection))
             {
@@ -101,7 +105,7 @@ internal sealed class ChurnLoad : LoadLoop
             : Never;
     }
 
-    /// <summary>Where so many have failed and none has succeeded, none will.</summary>
+    /// <summary>Ends the load if this many connects have failed and none has succeeded, because then none will.</summary>
     private void ThrowIfHopeless(int failures)
     {
         if (Tally.Connected == 0 && Tally.FailedConnects >= failures && !IsStopped)

@@ -1,14 +1,16 @@
 namespace C10kServer.Engine.Load;
 
 /// <summary>
-/// Connections that send, and send again. Without a rate each does so when it has its answer (a closed loop, which a slow server slows
-/// down); with one, requests are sent when they are due (an open loop), and those that a server holds up count from then.
+/// Connections that send requests again and again. Without a rate, each connection sends when it has its answer (a closed loop, which a slow
+/// server slows down). With a rate, requests are sent when they are due (an open loop), and the latency of a request that the server holds up
+/// counts from the moment at which it was due.
 /// </summary>
 internal sealed class EchoLoad : LoadLoop
 {
     private readonly long _limit;
 
-    // The connections with room for a request, one entry for each; the one that has waited longest is next. With a rate alone.
+    // The connections with room for a request. A connection has one entry for each request that it has room for. The entry that has waited
+    // longest is next. Used only with a rate.
     private readonly Queue<LoadConnection> _free = new();
     private readonly List<LoadConnection> _toFlush = [];
     private Pace _pace;
@@ -39,7 +41,7 @@ internal sealed class EchoLoad : LoadLoop
         SendingEnded = Now;
         Unsent = IsOpenLoop ? Math.Min(_limit, _pace.DueBy(Math.Min(Now, _end - 1))) - _issued : 0;
 
-        // Twice, so that an answer that comes byte by byte has an end too.
+        // Twice the timeout, so that the wait also ends for an answer that comes byte by byte.
         long last = Now + (2 * ToNanoseconds(Options.Timeout));
         Enter(LoadPhase.Finishing, last);
         while (!IsStopped && InFlight > 0 && Now < last)
@@ -110,7 +112,10 @@ internal sealed class EchoLoad : LoadLoop
         }
     }
 
-    /// <summary>Sends what is due, as far as there is room, a connection's requests in one piece. Returns when the next one is due.</summary>
+    /// <summary>
+    /// Sends the requests that are due, as far as connections have room. All requests of one connection go out together. Returns the moment at
+    /// which the next request is due.
+    /// </summary>
     private long SendDue()
     {
         long due = Math.Min(_limit, _pace.DueBy(Now));
@@ -137,7 +142,7 @@ internal sealed class EchoLoad : LoadLoop
 
         _toFlush.Clear();
 
-        // Where there was no room, an answer makes some.
+        // If there was no room, the next answer will make room and end the wait, so no moment is needed.
         return _issued < due || _issued == _limit ? Never : _pace.DueAt(_issued);
     }
 }

@@ -1,9 +1,9 @@
 namespace C10kServer.Engine.Load;
 
-/// <summary>Connections that are held without a word, to the end of the duration; then each is echoed once.</summary>
+/// <summary>Connections that are held without any traffic until the duration ends. Then each connection echoes once.</summary>
 internal sealed class IdleLoad(LoadOptions options) : LoadLoop(options)
 {
-    // Echoes at a time: the latency is that of a request among others, and not that of a stampede.
+    // How many echoes run at a time. The bound is there so that the latency is that of a request among a few others, and not that of a stampede.
     private const int Window = 128;
 
     protected override void Load()

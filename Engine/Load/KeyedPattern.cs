@@ -3,19 +3,20 @@ using System.Runtime.CompilerServices;
 namespace C10kServer.Engine.Load;
 
 /// <summary>
-/// The bytes that all connections send, each from a place of its own on: byte n of a connection is a function of the connection and of n.
-/// So a byte of another connection, or out of order, is found out, a send needs no copy, and a check is one comparison.
+/// The bytes that all connections send, each beginning at a place of its own: byte n of a connection is a function of the connection and of
+/// n. A byte of another connection, or a byte out of order, is therefore detected. A send needs no copy, and a check is one comparison.
 /// </summary>
 internal sealed unsafe class KeyedPattern
 {
-    /// <summary>The most that one send or recv takes.</summary>
+    /// <summary>The most bytes that one send or recv takes.</summary>
     internal const int Chunk = 256 * 1024;
 
-    // Primes: where the one is a divisor of the message's length, which would make all messages alike, the other is not.
+    // Two primes. If the period divided the message's length, all messages would be alike. If one prime divides the length, the other one does
+    // not.
     private const int Prime = 65521;
     private const int OtherPrime = 65519;
 
-    // Spreads neighbours far apart: 2^32 over the golden ratio.
+    // 2^32 divided by the golden ratio. It puts the places of neighbouring connections far apart.
     private const uint Golden = 2654435761;
 
     private readonly byte[] _bytes;
@@ -34,14 +35,14 @@ internal sealed unsafe class KeyedPattern
         }
     }
 
-    /// <summary>Where a connection begins. No two of 65,519 in a row have the same place.</summary>
+    /// <summary>The place at which a connection begins. No two of 65,519 connections in a row have the same place.</summary>
     internal int Start(uint connection) => (int)(connection * (ulong)Golden % _period);
 
-    /// <summary>The place so many bytes further on.</summary>
+    /// <summary>The place <paramref name="count"/> bytes after another one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal int Advance(int place, int count) => (int)((uint)(place + count) % _period);
 
-    /// <summary><see cref="Chunk"/> bytes from a place on.</summary>
+    /// <summary>The address of the <see cref="Chunk"/> bytes that begin at a place.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal byte* At(int place) => _first + place;
 

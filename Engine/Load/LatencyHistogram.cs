@@ -3,32 +3,33 @@ using HdrHistogram;
 namespace C10kServer.Engine.Load;
 
 /// <summary>
-/// Latencies in buckets whose width grows with the value: from a nanosecond to an hour within one percent, in 40 KB,
-/// whatever their number. To record allocates nothing and takes no lock. One thread writes; it is read when that is done.
+/// Latencies in buckets whose width grows with the value. Values from a nanosecond to an hour are within one percent, and any number of them
+/// takes 40 KB. Recording a value allocates nothing and takes no lock. One thread writes; other threads read after that thread is done.
 /// </summary>
 public sealed class LatencyHistogram
 {
     private const int SignificantDigits = 2;
 
-    // More is recorded as this much; the exact maximum is kept beside.
+    // A longer value is recorded as this one. The exact maximum is kept separately.
     private static readonly long Longest = (long)TimeSpan.FromHours(1).TotalNanoseconds;
 
     private readonly LongHistogram _buckets = new(1, Longest, SignificantDigits);
     private long _max;
 
-    /// <summary>The values recorded.</summary>
+    /// <summary>How many values were recorded.</summary>
     public long Count { get; private set; }
 
-    /// <summary>The longest, exactly.</summary>
+    /// <summary>The longest value, exactly.</summary>
     public TimeSpan Max => ToTimeSpan(_max);
 
-    /// <summary>The value that a share of all does not exceed, from 0 to 1. Zero where there is none.</summary>
+    /// <summary>The value that a share of all values does not exceed. Zero if no value was recorded.</summary>
+    /// <param name="share">The share, from 0 to 1.</param>
     public TimeSpan Quantile(double share)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(share);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(share, 1);
 
-        // The upper bound of its bucket, which may be over the maximum.
+        // The histogram returns the upper bound of the bucket, which may be above the maximum.
         return Count == 0 ? TimeSpan.Zero : ToTimeSpan(Math.Min(_buckets.GetValueAtPercentile(share * 100), _max));
     }
 
@@ -39,7 +40,8 @@ public sealed class LatencyHistogram
             _max = nanoseconds;
         }
 
-        // Due and answered in one tick of the clock, or seen a moment before it was due by rounding.
+        // The value may be 0, when a request was due and answered in the same tick of the clock. It may be negative, when rounding makes the answer
+        // come a moment before the request was due.
         _buckets.RecordValue(Math.Clamp(nanoseconds, 1, Longest));
         Count++;
     }

@@ -1,17 +1,17 @@
 namespace C10kServer.Engine.Load;
 
-/// <summary>One of the places for a connection: it is used again where connections come and go. The load's thread alone touches it.</summary>
+/// <summary>A place for a connection, which is reused when connections come and go. Only the load's thread touches it.</summary>
 internal sealed class LoadConnection(int index)
 {
     internal enum Condition
     {
-        /// <summary>There is no connection.</summary>
+        /// <summary>The place has no connection.</summary>
         None,
 
-        /// <summary>It is being made.</summary>
+        /// <summary>The connection is being made.</summary>
         Connecting,
 
-        /// <summary>It is open.</summary>
+        /// <summary>The connection is open.</summary>
         Open,
     }
 
@@ -21,39 +21,42 @@ internal sealed class LoadConnection(int index)
 
     internal int Fd = -1;
 
-    /// <summary>In epoll's data word: tells an event for an earlier connection in this place (pitfall 1).</summary>
+    /// <summary>Part of epoll's data word. It tells events for this connection from events for an earlier one in this place (pitfall 1).</summary>
     internal uint Generation;
 
-    /// <summary>OUT is among what epoll reports.</summary>
+    /// <summary>Epoll is asked to report OUT.</summary>
     internal bool WantsOut;
 
-    /// <summary>Is in the list of those with something new to send.</summary>
+    /// <summary>The connection is in the list of connections that have something new to send.</summary>
     internal bool IsListed;
 
-    /// <summary>When it was begun, or was due to be, in nanoseconds. Kept while a full accept queue makes it try again.</summary>
+    /// <summary>
+    /// When the connect was begun, or was due to begin, in nanoseconds. The value is kept while a full accept queue makes the connection try
+    /// again.
+    /// </summary>
     internal long Begun;
 
-    /// <summary>When it last came on: a byte of an answer, or a request after none was open.</summary>
+    /// <summary>When the connection last made progress: it got a byte of an answer, or a request while no other request was in flight.</summary>
     internal long LastProgress;
 
-    /// <summary>Requests without their whole answer.</summary>
+    /// <summary>How many requests do not have their whole answer yet.</summary>
     internal int InFlight;
 
-    /// <summary>Among the moments of requests, the place of the oldest one in flight.</summary>
+    /// <summary>The index of the oldest request in flight among the moments of this connection's requests.</summary>
     internal int Oldest;
 
     /// <summary>Bytes of requests that are not sent yet.</summary>
     internal long ToSend;
 
-    /// <summary>Bytes of answers that may come: what was sent and is not back.</summary>
+    /// <summary>Bytes of answers that may come: bytes that were sent and have not come back.</summary>
     internal long ToReceive;
 
-    /// <summary>Bytes that the oldest answer lacks.</summary>
+    /// <summary>Bytes of the oldest answer that have not come yet.</summary>
     internal long AnswerLeft;
 
-    /// <summary>The place of the next byte to send in the pattern.</summary>
+    /// <summary>The place in the pattern of the next byte to send.</summary>
     internal int SendAt;
 
-    /// <summary>The place of the next byte to come.</summary>
+    /// <summary>The place in the pattern of the next byte to receive.</summary>
     internal int ReceiveAt;
 }

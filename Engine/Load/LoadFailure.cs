@@ -6,9 +6,9 @@ public enum LoadFailure
     /// <summary>Not one connection could be made.</summary>
     ConnectFailed,
 
-    /// <summary>The process has too few descriptors for so many connections.</summary>
+    /// <summary>The process has too few descriptors for this many connections.</summary>
     DescriptorLimit,
 
-    /// <summary>The process may start no further thread.</summary>
+    /// <summary>The process is not allowed to start another thread.</summary>
     ThreadLimit,
 }

@@ -3,8 +3,8 @@ using System.Runtime.ExceptionServices;
 namespace C10kServer.Engine.Load;
 
 /// <summary>
-/// Loads a server, from a thread of its own. Start it, wait for it, take its report; or stop it, and there is none. Members may be called
-/// from any thread, <see cref="Dispose"/> when the others are done.
+/// Loads a server, from a thread of its own. Start the load, wait for it and take its report. A load that was stopped has no report. Members
+/// may be called from any thread; call <see cref="Dispose"/> after the other calls have returned.
 /// </summary>
 public sealed class LoadGenerator : IDisposable
 {
@@ -14,7 +14,7 @@ public sealed class LoadGenerator : IDisposable
     private LoadReport? _report;
     private ExceptionDispatchInfo? _failure;
 
-    /// <exception cref="ArgumentException">An option is out of its range; ParamName is the option.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range. ParamName is the option.</exception>
     /// <exception cref="LoadException">The process has too few descriptors.</exception>
     public LoadGenerator(LoadOptions options)
     {
@@ -32,10 +32,10 @@ public sealed class LoadGenerator : IDisposable
         _thread = new EngineThread("c10k load", Run, Fail);
     }
 
-    /// <summary>A look at it.</summary>
+    /// <summary>A snapshot of the load's progress.</summary>
     public LoadProgress Progress => _loop.Progress;
 
-    /// <summary>What it has found; null before it is done, and for ever when it was stopped.</summary>
+    /// <summary>The load's report. Null before the load is done, and forever if the load was stopped.</summary>
     /// <exception cref="LoadException">Not one connection could be made.</exception>
     public LoadReport? Report
     {
@@ -46,8 +46,8 @@ public sealed class LoadGenerator : IDisposable
         }
     }
 
-    /// <summary>Begins.</summary>
-    /// <exception cref="LoadException">The process may have no further thread.</exception>
+    /// <summary>Begins the load.</summary>
+    /// <exception cref="LoadException">The process is not allowed to start another thread.</exception>
     public void Start()
     {
         try
@@ -64,13 +64,13 @@ public sealed class LoadGenerator : IDisposable
         }
     }
 
-    /// <summary>Waits for the end. False when the time is over before.</summary>
+    /// <summary>Waits for the load's end. False when the time is over before that.</summary>
     public bool Wait(TimeSpan timeout) => _done.Wait(timeout);
 
-    /// <summary>Ends it at once.</summary>
+    /// <summary>Ends the load at once.</summary>
     public void Stop() => _loop.Stop();
 
-    /// <summary>Ends it where it still runs. No thread, connection or descriptor is left.</summary>
+    /// <summary>Ends the load if it still runs, and waits for that. No thread, connection or descriptor is left.</summary>
     public void Dispose()
     {
         if (_thread.IsAlive)
@@ -89,7 +89,7 @@ public sealed class LoadGenerator : IDisposable
         _done.Set();
     }
 
-    // Told to the reader of the report.
+    // The exception is thrown again to the reader of the report.
     private void Fail(Exception exception)
     {
         _failure = ExceptionDispatchInfo.Capture(exception);

@@ -2,11 +2,11 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine.Load;
 
-// How its connections come to be.
+// Making the connections.
 internal abstract unsafe partial class LoadLoop
 {
-    /// <summary>Makes all connections, so many at a time.</summary>
-    /// <exception cref="LoadException">None could be made.</exception>
+    /// <summary>Makes all connections, at most <see cref="MaxPending"/> at a time.</summary>
+    /// <exception cref="LoadException">Not one connection could be made.</exception>
     protected void ConnectAll()
     {
         Enter(LoadPhase.Connecting, Never);
@@ -35,7 +35,7 @@ internal abstract unsafe partial class LoadLoop
         }
     }
 
-    /// <summary>Begins to connect. False where the accept queue is full and says so: the same connection is to be tried again.</summary>
+    /// <summary>Begins to connect. False if the kernel reports a full accept queue: then the caller tries the same connection again.</summary>
     protected bool Connect(LoadConnection connection)
     {
         if (connection.LastProgress == 0)
@@ -126,7 +126,7 @@ internal abstract unsafe partial class LoadLoop
 
         if (Target.IsItself(connection.Fd))
         {
-            // Without lingering, so that the port is free at once for the server that is missing.
+            // Closed with a reset, so that the port is free at once for the server that is missing.
             Sockets.ResetOnClose(connection.Fd);
             FailConnect(connection, Errno.ECONNREFUSED);
             return;

@@ -3,10 +3,10 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine.Load;
 
-// Requests out, answers in.
+// Sending requests and receiving answers.
 internal abstract unsafe partial class LoadLoop
 {
-    /// <summary>Puts requests on a connection; <see cref="Flush"/> sends them. Their latency counts from the moment given.</summary>
+    /// <summary>Adds requests to a connection; <see cref="Flush"/> sends them. Their latency counts from the given moment.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     protected void Issue(LoadConnection connection, int count, long moment)
     {
@@ -27,7 +27,7 @@ internal abstract unsafe partial class LoadLoop
         InFlight += count;
     }
 
-    /// <summary>Sends what the socket takes. False when the connection was lost by it.</summary>
+    /// <summary>Sends as much as the socket takes. False when the send failed and the connection was lost.</summary>
     protected bool Flush(LoadConnection connection)
     {
         while (connection.ToSend > 0)
@@ -60,7 +60,7 @@ internal abstract unsafe partial class LoadLoop
         return WantOut(connection, false);
     }
 
-    /// <summary>Counts those whose answers have not come at all, after the time for that.</summary>
+    /// <summary>When the time for answers is over: counts the connections that still wait, as timed out, and closes them.</summary>
     protected void GiveUpUnanswered()
     {
         foreach (LoadConnection connection in Connections)
@@ -77,7 +77,7 @@ internal abstract unsafe partial class LoadLoop
         }
     }
 
-    /// <summary>Closes a connection, if there is one, and makes its place free.</summary>
+    /// <summary>Closes the connection of a place, if there is one, and frees the place.</summary>
     protected void Release(LoadConnection connection, bool reset)
     {
         if (connection.State == LoadConnection.Condition.Connecting)
@@ -96,7 +96,7 @@ internal abstract unsafe partial class LoadLoop
                 Sockets.ResetOnClose(connection.Fd);
             }
 
-            // A copy that a forked child holds would keep the registration, and its events, alive (pitfall 6).
+            // Deleted explicitly, because a copy of the descriptor in a forked child would keep the registration and its events alive (pitfall 6).
             _ = _epoll.Delete(connection.Fd);
             _ = Libc.Close(connection.Fd);
         }

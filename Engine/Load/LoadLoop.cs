@@ -5,11 +5,11 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine.Load;
 
 /// <summary>
-/// A thread's epoll and the connections that it makes: what all kinds of load have in common. All of it is touched on the load's thread
-/// alone, but for <see cref="Stop"/> and what is read for progress. Times are nanoseconds of the monotonic clock.
+/// An epoll and the connections that one thread makes: the part that all kinds of load have in common. Only the load's thread touches it,
+/// except for <see cref="Stop"/> and the fields that <see cref="Progress"/> reads. Times are nanoseconds of the monotonic clock.
 /// <para>
-/// A request costs a recv and a send; waiting is shared by all that are ready. Epoll is level-triggered, and asks for OUT while
-/// something is left to send.
+/// A request costs one recv and one send. One epoll_wait serves all connections that are ready. Epoll is level-triggered, and OUT is wanted
+/// while a connection has bytes left to send.
 /// </para>
 /// </summary>
 internal abstract unsafe partial class LoadLoop : IDisposable
@@ -17,16 +17,18 @@ internal abstract unsafe partial class LoadLoop : IDisposable
     /// <summary>A moment that never comes.</summary>
     protected const long Never = long.MaxValue;
 
-    /// <summary>Connects at a time: more than this and a server with a short accept queue would let them wait for seconds (pitfall 22).</summary>
+    /// <summary>
+    /// The most connects at a time. With more, a server with a short accept queue would let connects wait for seconds (pitfall 22).
+    /// </summary>
     protected const int MaxPending = 512;
 
-    /// <summary>Until the next try where an accept queue is full and says so, as those of Unix sockets do.</summary>
+    /// <summary>Nanoseconds until the next try, when the kernel reports a full accept queue. It does so for Unix sockets.</summary>
     protected const long BusyPause = 1_000_000;
 
     private const int EventsPerTurn = 512;
     private const long NanosecondsPerMillisecond = 1_000_000;
 
-    // Closer than this a timer is not worth its call: the loop looks again at once.
+    // Nanoseconds. A moment closer than this is not worth the system call that arms a timer, so the loop polls again at once.
     private const long TimerWorthwhile = 20_000;
 
     private const ulong WakeToken = ulong.MaxValue;
@@ -92,7 +94,7 @@ internal abstract unsafe partial class LoadLoop : IDisposable
         }
     }
 
-    /// <summary>A look from any thread.</summary>
+    /// <summary>A snapshot of the progress. From any thread.</summary>
     internal LoadProgress Progress
     {
         get
@@ -112,31 +114,31 @@ internal abstract unsafe partial class LoadLoop : IDisposable
 
     protected LoadConnection[] Connections { get; }
 
-    /// <summary>Read once a turn, and after each receive.</summary>
+    /// <summary>The present time. The clock is read once a turn, and after each receive.</summary>
     protected long Now { get; private set; }
 
     protected int OpenCount { get; private set; }
 
     protected int PendingCount { get; private set; }
 
-    /// <summary>Requests without their whole answer, on all connections.</summary>
+    /// <summary>How many requests do not have their whole answer yet, on all connections.</summary>
     protected long InFlight { get; private set; }
 
     protected bool IsStopped => _stopped;
 
-    /// <summary>When the connections were made.</summary>
+    /// <summary>How long it took to make the connections.</summary>
     protected TimeSpan ConnectTime { get; private set; }
 
-    /// <summary>When the load proper began; connecting comes before.</summary>
+    /// <summary>When the load proper began, which is after connecting.</summary>
     protected long Begun { get; set; }
 
     /// <summary>When the first request was sent.</summary>
     protected long SendingBegun { get; set; }
 
-    /// <summary>When the last one was, at most.</summary>
+    /// <summary>The latest moment at which the last request can have been sent.</summary>
     protected long SendingEnded { get; set; }
 
-    /// <summary>Requests that were due and not sent.</summary>
+    /// <summary>How many requests were due and not sent.</summary>
     protected long Unsent { get; set; }
 
     internal static LoadLoop For(LoadOptions options) => options.Mode switch
@@ -146,7 +148,7 @@ internal abstract unsafe partial class LoadLoop : IDisposable
         _ => new EchoLoad(options),
     };
 
-    /// <summary>All of it, on the load's thread. Null when it was stopped. No connection is left.</summary>
+    /// <summary>Runs the whole load, on the load's thread. Null when the load was stopped. No connection is left afterwards.</summary>
     /// <exception cref="LoadException">Not one connection could be made.</exception>
     internal LoadReport? Run()
     {
@@ -166,7 +168,7 @@ internal abstract unsafe partial class LoadLoop : IDisposable
         }
     }
 
-    /// <summary>From any thread, until it is disposed of: ends the load at once, without a result.</summary>
+    /// <summary>Ends the load at once, without a result. From any thread, until the loop is disposed of.</summary>
     internal void Stop()
     {
         _stopped = true;
@@ -182,24 +184,27 @@ internal abstract unsafe partial class LoadLoop : IDisposable
 
     protected abstract void Load();
 
-    /// <summary>A connection is made.</summary>
+    /// <summary>A connection has been made.</summary>
     protected virtual void OnConnected(LoadConnection connection)
     {
     }
 
-    /// <summary>So many of its requests have been answered.</summary>
+    /// <summary><paramref name="count"/> requests of a connection have been answered.</summary>
     protected virtual void OnAnswered(LoadConnection connection, int count)
     {
     }
 
-    /// <summary>It failed, is counted and released.</summary>
+    /// <summary>A connection has failed. The failure is counted and the place is free.</summary>
     protected virtual void OnLost(LoadConnection connection)
     {
     }
 
     protected static long ToNanoseconds(TimeSpan time) => time.Ticks * 100;
 
-    /// <summary>No turn waits for as long as a standstill is: this process was stopped, or had no processor.</summary>
+    /// <summary>
+    /// Reads the clock and checks for a standstill: no turn waits for that long, so such a gap means that this process was stopped or had no
+    /// processor.
+    /// </summary>
     protected void ReadClock()
     {
         long now = Stopwatch.GetTimestamp();
@@ -211,16 +216,16 @@ internal abstract unsafe partial class LoadLoop : IDisposable
         Now = now;
     }
 
-    /// <param name="phase">What comes now.</param>
-    /// <param name="end">When it is over by the clock.</param>
+    /// <param name="phase">The phase that begins now.</param>
+    /// <param name="end">The moment at which the phase ends by the clock.</param>
     protected void Enter(LoadPhase phase, long end)
     {
         _phase = (int)phase;
         Volatile.Write(ref _phaseEnd, end);
     }
 
-    /// <summary>Waits for events, until a moment at most, and sees to them.</summary>
-    // A method of its own: tiered compilation replaces a method at its next call, and the loops around it are called once.
+    /// <summary>Waits for events until a given moment at most, and handles them.</summary>
+    // A method of its own, because tiered compilation replaces a method at its next call, and the loops around this call are called only once.
     protected void Turn(long until)
     {
         int n = _epoll.Wait(_stopped ? 0 : Timeout(until));
@@ -238,7 +243,7 @@ internal abstract unsafe partial class LoadLoop : IDisposable
                 continue;
             }
 
-            // An event for an earlier connection in this place, which this batch has closed, finds nobody (pitfall 1).
+            // An event for an earlier connection in this place, which was closed during this batch, is ignored (pitfall 1).
             LoadConnection connection = Connections[(int)(uint)data];
             if (connection.Generation == (uint)(data >> 32) && connection.State != LoadConnection.Condition.None)
             {
@@ -256,7 +261,7 @@ internal abstract unsafe partial class LoadLoop : IDisposable
 
     private static ulong Token(LoadConnection connection) => ((ulong)connection.Generation << 32) | (uint)connection.Index;
 
-    /// <summary>Milliseconds for epoll_wait. Where there is a rate a timer wakes it up in between.</summary>
+    /// <summary>The timeout for epoll_wait, in milliseconds. If the load has a rate, a timer ends the wait at the exact moment.</summary>
     private int Timeout(long until)
     {
         long gap = until - Now;
@@ -302,7 +307,9 @@ internal abstract unsafe partial class LoadLoop : IDisposable
         }
     }
 
-    /// <summary>Looks at all, a few times in each timeout: a timer for each request would cost more than the request.</summary>
+    /// <summary>
+    /// Checks all connections for timeouts, a few times within each timeout, because a timer for each request would cost more than the request.
+    /// </summary>
     private void LookForTimeouts()
     {
         _nextLook = Now + _lookInterval;
@@ -320,7 +327,8 @@ internal abstract unsafe partial class LoadLoop : IDisposable
         }
     }
 
-    // Answers that came meanwhile wait in the kernel (pitfall 64): nobody is late for time in which this process did not look.
+    // Answers that came meanwhile wait in the kernel (pitfall 64). So a server must not count as late for time in which this process did not
+    // look.
     private void ForgiveStandstill(long now)
     {
         _nextLook = now + _lookInterval;

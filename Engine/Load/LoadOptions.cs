@@ -3,52 +3,54 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine.Load;
 
-/// <summary>All that a load is told when it is made. Immutable.</summary>
+/// <summary>The options of a load, which are fixed when it is made. Immutable.</summary>
 public sealed record LoadOptions
 {
-    /// <summary>The longest message: it is a stand-in for requests, and no file transfer.</summary>
+    /// <summary>Bytes of the longest message. The limit is there because a message stands in for a request and not for a file transfer.</summary>
     public const int MaxMessageSize = 16 * 1024 * 1024;
 
-    // Each request in flight has a moment of eight bytes.
+    // The most requests in flight on all connections. Each of them needs eight bytes for its moment.
     private const long MaxInFlight = 16 * 1024 * 1024;
 
-    /// <summary>Whom to load: an <see cref="IPEndPoint"/> or a <see cref="UnixEndPoint"/>.</summary>
+    /// <summary>The address of the server to load: an <see cref="IPEndPoint"/> or a <see cref="UnixEndPoint"/>.</summary>
     public required EndPoint Target { get; init; }
 
     /// <summary>What the connections do.</summary>
     public LoadMode Mode { get; init; }
 
-    /// <summary>Connections at a time.</summary>
+    /// <summary>The number of connections at a time.</summary>
     public int Connections { get; init; } = 100;
 
-    /// <summary>How long requests are sent, or connections held. Zero: until <see cref="Count"/> is reached.</summary>
+    /// <summary>How long requests are sent, or connections are held. Zero means until <see cref="Count"/> is reached.</summary>
     public TimeSpan Duration { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Requests in all; for <see cref="LoadMode.Churn"/> connections in all. 0: as many as <see cref="Duration"/> allows.</summary>
+    /// <summary>
+    /// The number of requests in all, or of connections in all for <see cref="LoadMode.Churn"/>. 0 means as many as <see cref="Duration"/> allows.
+    /// </summary>
     public long Count { get; init; }
 
     /// <summary>Bytes of a request, and of its answer.</summary>
     public int MessageSize { get; init; } = 64;
 
-    /// <summary>Requests in flight on each connection.</summary>
+    /// <summary>The most requests in flight on each connection.</summary>
     public int Pipeline { get; init; } = 1;
 
     /// <summary>
-    /// Requests a second in all, sent when they are due whether others are answered or not; latency counts from then. 0: each
-    /// connection sends when it has its answer.
+    /// Requests a second in all. Each request is sent when it is due, even if earlier requests are not answered, and its latency counts from
+    /// then. 0 means that each connection sends when it has its answer.
     /// </summary>
     public double Rate { get; init; }
 
     /// <summary>How long a connection may take to be made.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long an answer may be awaited without a byte of it.</summary>
+    /// <summary>How long a connection may wait for an answer without receiving a byte of it.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>The server is in this process: its ends take descriptors of it too.</summary>
+    /// <summary>The server is in this process, so its ends of the connections need descriptors of the process, too.</summary>
     public bool IsOwnServer { get; init; }
 
-    /// <exception cref="ArgumentException">An option is out of its range, or has no effect; ParamName is the option.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, or has no effect. ParamName is the option.</exception>
     public void Validate()
     {
         ArgumentNullException.ThrowIfNull(Target);

@@ -1,17 +1,17 @@
 namespace C10kServer.Engine.Load;
 
-/// <summary>Where a load is in its life.</summary>
+/// <summary>The phases of a load, in their order.</summary>
 public enum LoadPhase
 {
     /// <summary>The connections are being made.</summary>
     Connecting,
 
-    /// <summary>All are open, and nothing is sent.</summary>
+    /// <summary>All connections are open, and nothing is sent.</summary>
     Holding,
 
-    /// <summary>Requests are sent.</summary>
+    /// <summary>The connections send requests.</summary>
     Sending,
 
-    /// <summary>The last answers are awaited.</summary>
+    /// <summary>The load waits for the last answers.</summary>
     Finishing,
 }

@@ -1,9 +1,9 @@
 namespace C10kServer.Engine.Load;
 
-/// <summary>A look at a load that runs.</summary>
-/// <param name="Phase">Where it is.</param>
-/// <param name="Connected">The connections made so far.</param>
-/// <param name="Requests">The requests answered so far.</param>
-/// <param name="Errors">The connections that failed so far.</param>
-/// <param name="Left">Until the phase is over by the clock; null where a count ends it.</param>
+/// <summary>A snapshot of a load that runs.</summary>
+/// <param name="Phase">The load's present phase.</param>
+/// <param name="Connected">How many connections were made so far.</param>
+/// <param name="Requests">How many requests were answered so far.</param>
+/// <param name="Errors">How many connections failed so far.</param>
+/// <param name="Left">The time until the phase ends by the clock; null if a count ends it.</param>
 public readonly record struct LoadProgress(LoadPhase Phase, long Connected, long Requests, long Errors, TimeSpan? Left);

@@ -2,7 +2,7 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine.Load;
 
-/// <summary>What a load counts. Its thread writes; the longs can be looked at from any.</summary>
+/// <summary>The counts of a load. The load's thread writes; any thread may read the longs.</summary>
 internal sealed class LoadTally
 {
     private readonly Dictionary<(string What, int Errno), long> _details = [];
@@ -16,13 +16,13 @@ internal sealed class LoadTally
     internal long WrongBytes;
     internal long Timeouts;
 
-    /// <summary>From any thread.</summary>
+    /// <summary>How many connections failed. From any thread.</summary>
     internal long Errors => Volatile.Read(ref FailedConnects) + Volatile.Read(ref Resets) + Volatile.Read(ref Closes)
         + Volatile.Read(ref WrongBytes) + Volatile.Read(ref Timeouts);
 
     internal LatencyHistogram Latency { get; } = new();
 
-    /// <summary>The error of the connects that failed most often, 0 without any.</summary>
+    /// <summary>The most frequent error number of failed connects; 0 if no connect failed.</summary>
     internal int ConnectError =>
         _details.Where(static d => d.Key.What == NotConnected).OrderByDescending(static d => d.Value).Select(static d => d.Key.Errno).FirstOrDefault();
 
@@ -61,7 +61,7 @@ internal sealed class LoadTally
     internal IReadOnlyList<string> Describe() =>
         [.. from detail in _details orderby detail.Value descending select $"{detail.Value} {detail.Key.What}{Explain(detail.Key.Errno)}"];
 
-    /// <summary>The system's words, and where they do not say it what to do.</summary>
+    /// <summary>The system's text for an error number, and what to do if the text does not say that.</summary>
     internal static string Explain(int errno) => errno switch
     {
         0 => "",

@@ -3,14 +3,14 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine.Load;
 
-/// <summary>Whom a load connects to, and from where.</summary>
+/// <summary>The address that a load connects to, and the source addresses that it connects from.</summary>
 internal sealed unsafe class LoadTarget
 {
-    // One address has some 28,000 ports towards a target (sysctl net.ipv4.ip_local_port_range), of which connect(2) takes every second one at
-    // first. When these are gone it searches, and takes ten times as long.
+    // One source address has some 28,000 ports towards a target (sysctl net.ipv4.ip_local_port_range). connect(2) at first takes only every
+    // second port. When those are used up it searches the others, and each call takes ten times as long.
     private const int ConnectionsPerSource = 10_000;
 
-    // A closed connection's port rests for a minute (TIME_WAIT): 30,000 connections a second want this many.
+    // The port of a closed connection cannot be used for a minute (TIME_WAIT). 30,000 connections a second need this many source addresses.
     private const int SourcesForChurn = 200;
 
     private const int IpProtoIp = 0;
@@ -36,7 +36,7 @@ internal sealed unsafe class LoadTarget
             _sources = isLoopback ? wanted : 1;
             _target = address;
 
-            // A socket that is bound to a source of its own meets itself only where the target is one of the sources.
+            // A socket that is bound to a source address can connect to itself only if the target is one of the source addresses.
             _mayMeetItself = _sources == 1 || (_address[5] == 0 && _address[6] > 0);
             ResetsWhenDone = options.Mode == LoadMode.Churn && !isLoopback;
         }
@@ -55,12 +55,14 @@ internal sealed unsafe class LoadTarget
     internal int Family { get; }
 
     /// <summary>
-    /// Whether connections that are done are reset: there is one source address alone, and its ports would all be resting
-    /// before long. Loopback has as many addresses as are wanted, and closes as a client does.
+    /// Whether connections that are done are reset. Without resets the ports of the only source address would soon all be in TIME_WAIT. Loopback
+    /// has as many source addresses as are needed, so its connections are closed as a client closes them.
     /// </summary>
     internal bool ResetsWhenDone { get; }
 
-    /// <summary>A socket that does not block, and is bound to an address where they are shared out; below 0 the negative errno.</summary>
+    /// <summary>
+    /// Opens a non-blocking socket, which is bound to a source address if the load uses several. A value below 0 is the negative errno.
+    /// </summary>
     internal int Open()
     {
         int fd = Libc.Socket(Family, Sockets.Stream | Sockets.Nonblock | Sockets.Cloexec, 0);
@@ -80,7 +82,7 @@ internal sealed unsafe class LoadTarget
         return fd;
     }
 
-    /// <summary>0 when it is begun or done, or the errno.</summary>
+    /// <summary>Begins to connect. 0 when the connect has begun or is done, else the errno.</summary>
     internal int Connect(int fd)
     {
         fixed (byte* address = _address)
@@ -90,12 +92,16 @@ internal sealed unsafe class LoadTarget
     }
 
     /// <summary>
-    /// Whether a connection that was just made leads to its own socket. On a port from which the kernel also takes those of clients, where
-    /// nobody listens, it lets a socket connect to itself now and then, and that one would echo faster than any server.
+    /// Whether a connection that was just made leads to its own socket. That can happen on a port where no server listens, if the port is in the
+    /// range from which the kernel also takes the ports of clients: now and then a socket then connects to itself. Such a socket would echo
+    /// faster than any server.
     /// </summary>
     internal bool IsItself(int fd) => _mayMeetItself && Sockets.LocalAddress(fd).Equals(_target);
 
-    /// <summary>127.0.1.1 to 127.0.1.250, 127.0.2.1, …: all of 127.0.0.0/8 is this machine. The port is chosen by connect.</summary>
+    /// <summary>
+    /// Binds the socket to the next source address: 127.0.1.1 to 127.0.1.250, 127.0.2.1, and so on. All of 127.0.0.0/8 is this machine. The port
+    /// is chosen by connect.
+    /// </summary>
     private int BindToSource(int fd)
     {
         const int AddressLength = 16;
