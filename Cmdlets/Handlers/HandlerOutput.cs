@@ -9,12 +9,13 @@ using C10kServer.Parameters;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// Makes bytes of what a handler puts out: a string is encoded, with the marks of the framing; bytes go as they are, in whatever array or list;
-/// null is nothing; an array of anything else is an error; any other object goes as a string, in the invariant culture. Belongs to one thread.
+/// Turns a handler's output into bytes. A string is encoded and gets the marks of the framing. Bytes stay as they are, in an array or a list
+/// of any kind. Null adds nothing. An array of anything else is an error. Any other object is sent as a string, in the invariant culture.
+/// Belongs to one thread.
 /// </summary>
 internal sealed class HandlerOutput(Engine.Framing framing, Encoding encoding)
 {
-    // A buffer that a large answer has grown is not kept for the small ones that follow.
+    // A buffer that has grown beyond this for a large answer is replaced, because small answers that follow do not need it.
     private const int LargestKept = 256 * 1024;
 
     private ArrayBufferWriter<byte> _bytes = new(1024);
@@ -67,7 +68,7 @@ internal sealed class HandlerOutput(Engine.Framing framing, Encoding encoding)
                 AppendText(text);
                 break;
             case byte one:
-                // The shell unrolls a byte array into its bytes.
+                // The shell unrolls a byte array into its bytes, so that each byte arrives as an object.
                 _bytes.GetSpan(1)[0] = one;
                 _bytes.Advance(1);
                 break;
@@ -75,7 +76,8 @@ internal sealed class HandlerOutput(Engine.Framing framing, Encoding encoding)
                 _bytes.Write(bytes);
                 break;
             case IList:
-                // One object of the output: the sum of two byte arrays with a comma in front, or what is sent by itself.
+                // A whole array arrives as one object when the handler writes a comma before the sum of two byte arrays, or when it calls a
+                // Send method.
                 _bytes.Write(ByteList.Read(item));
                 break;
             default:

@@ -4,36 +4,36 @@ using System.Management.Automation;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// The handler threads of a server, and the thread that watches over them: a handler over its time is stopped, and a thread that does not come back
-/// is abandoned and replaced.
+/// The handler threads of a server, and the thread that watches them. The watching thread stops a handler that exceeds its time limit. It
+/// abandons and replaces a thread that does not come back from such a stop.
 /// </summary>
 internal sealed class HandlerPool
 {
-    // A script is stopped in some 10 ms. What takes longer than this is a blocking call into .NET.
+    // Stopping a script takes some 10 ms. A handler that takes longer than this to stop is blocked in a call into .NET.
     private static readonly TimeSpan StopGrace = TimeSpan.FromMilliseconds(500);
 
-    // What handlers have for their last messages and OnClose when the server stops, and then to be stopped: Stop-C10kServer is to be back in two
-    // seconds, whatever they do.
+    // How long handlers have for their last messages and OnClose when the server stops. After that they are stopped, within StopPatience.
+    // Both are short because Stop-C10kServer must return within two seconds, whatever the handlers do.
     private static readonly TimeSpan LastWords = TimeSpan.FromMilliseconds(400);
 
     private static readonly TimeSpan StopPatience = TimeSpan.FromMilliseconds(500);
 
-    // The same for a start that is called off: Ctrl+C is to be answered in half a second.
+    // How long a start that is cancelled waits for its threads to stop, because Ctrl+C must be answered within half a second.
     private static readonly TimeSpan StartPatience = TimeSpan.FromMilliseconds(250);
 
     private static readonly TimeSpan OneLook = TimeSpan.FromMilliseconds(20);
 
     private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(1);
 
-    // A look that comes later than this was held up together with the handlers. Less is the scheduler's ordinary delay.
+    // A look that is late by more than this was held up, and so were the handlers. A shorter delay is normal scheduling.
     private static readonly TimeSpan Standstill = TimeSpan.FromMilliseconds(50);
 
-    // Each one is a thread and a runspace for as long as its call blocks.
+    // Each abandoned thread costs a thread and a runspace for as long as its call blocks.
     private const int MostAbandoned = 32;
 
     private readonly HandlerCode _code;
 
-    // Guards what follows; the watching thread sleeps on it.
+    // Guards the fields below. The watching thread sleeps on it.
     private readonly object _gate = new();
     private readonly List<HandlerThread> _threads = [];
     private readonly List<HandlerThread> _abandoned = [];
@@ -53,10 +53,11 @@ internal sealed class HandlerPool
     /// <summary>What handlers see as <c>$Server</c>.</summary>
     internal Server Server { get; }
 
-    /// <summary>Makes the runspaces, side by side; they wait for messages when it returns.</summary>
-    /// <exception cref="HandlerScriptException">One could not be made, as a module cannot be imported. Nothing is left.</exception>
-    /// <exception cref="Engine.ServerStartException">The process may have no further thread. Nothing is left.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left.</exception>
+    /// <summary>Makes the runspaces, all at the same time. They wait for messages when this method returns.</summary>
+    /// <exception cref="HandlerScriptException">A runspace could not be made, for instance because a module cannot be imported. Nothing is
+    /// left over.</exception>
+    /// <exception cref="Engine.ServerStartException">The process may not start another thread. Nothing is left over.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left over.</exception>
     internal void Start(CancellationToken cancel)
     {
         try
@@ -92,8 +93,9 @@ internal sealed class HandlerPool
     }
 
     /// <summary>
-    /// After the server has ended: the handlers get through with what there is, in a moment, and are stopped then. Within a second and a half;
-    /// one that cannot be stopped is left to itself. May be called from a handler, which then ends after its message.
+    /// Called after the server has ended. The handlers have a moment to finish their messages, and are stopped then. The method returns
+    /// within a second and a half, and abandons a handler that cannot be stopped. A handler may call it: that handler's thread then ends
+    /// after its message.
     /// </summary>
     internal void Stop()
     {
@@ -120,7 +122,7 @@ internal sealed class HandlerPool
                 Begin(thread.StopLoading);
             }
 
-            // Each look may come between two messages.
+            // The loop repeats the look, because a single look may fall between two messages and find nothing to interrupt.
             long deadline = Stopwatch.GetTimestamp() + Ticks(serves ? StopPatience : StartPatience);
             do
             {
@@ -143,7 +145,7 @@ internal sealed class HandlerPool
                 Server.Report(Engine.EventLevel.Warning, "A call into .NET blocks a handler's thread, which was left to itself.");
             }
 
-            // Who stops the servers as the shell ends looks at the runspaces next.
+            // A shell that ends stops its servers first, and looks for open runspaces next.
             SpinWait.SpinUntil(() => !stuck.Any(static thread => thread.IsRunspaceOpen), StartPatience);
         }
 
@@ -155,17 +157,17 @@ internal sealed class HandlerPool
 
     internal LiveConnection ConnectionOf(Engine.Session session) => (LiveConnection)(session.Owner ??= new LiveConnection(session, this));
 
-    /// <summary>An encoder of the calling thread's own, which may be another server's handler.</summary>
+    /// <summary>An encoder that belongs to the calling thread. That thread may be a handler thread of another server.</summary>
     internal HandlerOutput OutputOfThisThread() =>
         HandlerThread.Current is { } thread && thread.IsOf(this) ? thread.SendOutput : new HandlerOutput(_code.Framing, _code.Encoding);
 
     internal System.Text.Encoding Encoding => _code.Encoding;
 
-    /// <summary>From a thread that ends though it should not. The watching thread replaces it.</summary>
+    /// <summary>Called from a handler thread that ends unexpectedly. The watching thread replaces it.</summary>
     internal void OnThreadFailed(Exception exception) =>
         Server.Report(Engine.EventLevel.Error, $"A handler thread has failed and is replaced: {Engine.ExceptionText.Full(exception)}");
 
-    /// <summary>From whoever closes a handler thread's runspace from outside.</summary>
+    /// <summary>Called when code outside of the pool closes a handler thread's runspace. Stops the server.</summary>
     internal void OnRunspaceClosing() => Begin(() => Server.Stop(reset: false));
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
@@ -179,7 +181,7 @@ internal sealed class HandlerPool
                 "HandlerRunspace", ErrorCategory.OpenError, $"No runspace for the handler could be made: {message}", cause);
     }
 
-    /// <summary>Waits for threads together; those that are left then.</summary>
+    /// <summary>Waits for all the threads together, and returns the threads that are still alive after that time.</summary>
     private static HandlerThread[] JoinAll(HandlerThread[] threads, TimeSpan patience)
     {
         long begun = Stopwatch.GetTimestamp();
@@ -189,8 +191,8 @@ internal sealed class HandlerPool
     }
 
     /// <summary>
-    /// Begins a stop, which may be held up for long, on a thread of its own. Where the process may have no further thread, the stop waits for
-    /// one of the thread pool's, so that a stop of the server never fails for want of threads.
+    /// Runs a stop, which may block for long, on a thread of its own. If the process may not start another thread, the stop is queued to the
+    /// thread pool, so that stopping the server never fails because threads are exhausted.
     /// </summary>
     private void Begin(Action stop)
     {
@@ -217,7 +219,8 @@ internal sealed class HandlerPool
 
     private void Watch()
     {
-        // A handler is over its time when a look finds it at the message at which it was so long ago.
+        // A handler has exceeded its time limit when a look finds it at the same message at which an earlier look, at least that long ago,
+        // found it.
         long timeout = Ticks(_code.Timeout);
         TimeSpan interval = timeout == 0 ? LongestLook : TimeSpan.FromMilliseconds(Math.Clamp(_code.Timeout.TotalMilliseconds / 8, 5, LongestLook.TotalMilliseconds));
         Dictionary<HandlerThread, Sight> sights = [];
@@ -238,14 +241,16 @@ internal sealed class HandlerPool
             }
             catch (Exception e)
             {
-                // No thread can be had, for instance. Whatever it is, it must not end the process, and may be over at the next look.
+                // The process may not start another thread, for instance. The error must not end the process, and its cause may be gone at
+                // the next look.
                 Server.Report(Engine.EventLevel.Error, $"Watching over the handlers has failed: {Engine.ExceptionText.Full(e)}");
             }
         }
     }
 
     /// <summary>
-    /// Handlers did not get on while this thread did not: the process was stopped, say. That is not time that they have taken (pitfall 64).
+    /// Moves the starting times on by the time for which this thread was held up. The handlers were held up, too, for instance because the
+    /// process was stopped, so that time does not count against their limit (pitfall 64).
     /// </summary>
     private static void Postpone(Dictionary<HandlerThread, Sight> sights, long by)
     {
@@ -267,7 +272,7 @@ internal sealed class HandlerPool
             Sight sight = sights.GetValueOrDefault(thread);
             long sequence = thread.Look();
 
-            // After the look: a message that has begun meanwhile is not to count as older than it is.
+            // The time is read after the look. Otherwise a message that begins between the two would count as older than it is.
             long now = Stopwatch.GetTimestamp();
             if (sight.Interrupted && !thread.HasComeBack)
             {
@@ -289,7 +294,7 @@ internal sealed class HandlerPool
         }
     }
 
-    /// <summary>False when the pool stops.</summary>
+    /// <summary>Sleeps until the next look. Returns false when the pool stops.</summary>
     private bool Sleep(TimeSpan interval)
     {
         lock (_gate)
@@ -303,7 +308,7 @@ internal sealed class HandlerPool
         }
     }
 
-    /// <summary>Those that there are, and as many new ones as there are too few: some have failed, or were abandoned.</summary>
+    /// <summary>The threads that are alive, together with new ones for the threads that have failed or were abandoned.</summary>
     private HandlerThread[] Threads()
     {
         lock (_gate)
@@ -336,8 +341,8 @@ internal sealed class HandlerPool
         Server.Report(Engine.EventLevel.Error, "A handler cannot be stopped, as a call into .NET blocks it. Its thread was left to itself and replaced.");
     }
 
-    /// <param name="Sequence">The message that a thread was at; 0 for none.</param>
-    /// <param name="Since">When it was first seen there, or was interrupted.</param>
-    /// <param name="Interrupted">It is being stopped.</param>
+    /// <param name="Sequence">The number of the message that the thread was at; 0 for none.</param>
+    /// <param name="Since">When a look first found the thread at that message, or when the thread was interrupted.</param>
+    /// <param name="Interrupted">Whether the message is being stopped.</param>
     private readonly record struct Sight(long Sequence, long Since, bool Interrupted);
 }

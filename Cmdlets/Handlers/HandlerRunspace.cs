@@ -7,25 +7,26 @@ namespace C10kServer.Scripting;
 /// The runspace of a <see cref="HandlerThread"/>, and the one pipeline that runs in it at a time.
 /// <para>
 /// Threads: the runspace is opened, used and closed on its handler's thread. <see cref="Stop"/>, <see cref="CloseFromOutside"/> and
-/// <see cref="IsOpen"/> may be called from any thread. A pipeline is disposed of only when nobody stops it, because a stop does not survive that.
+/// <see cref="IsOpen"/> may be called from any thread. A pipeline is disposed of only while no thread is stopping it, because a stop fails when
+/// its pipeline is disposed of.
 /// </para>
 /// </summary>
 internal sealed class HandlerRunspace(string name)
 {
-    // Guards the pipeline, and how many are just stopping it.
+    // Guards the pipeline, and the number of threads that are stopping it.
     private readonly object _lock = new();
     private PowerShell? _pipeline;
     private int _stops;
     private volatile Runspace? _runspace;
 
-    /// <summary>Whether a shell that ends waits for what runs in it.</summary>
+    /// <summary>Whether the runspace is open. A shell that ends waits for the pipelines of open runspaces.</summary>
     internal bool IsOpen => _runspace?.RunspaceStateInfo.State is RunspaceState.Opening or RunspaceState.Opened;
 
-    // Somebody else closes the runspace at present, and waits for the end of the pipelines in it.
+    // Whether code outside of the pool is closing the runspace. That close waits for the end of the runspace's pipelines.
     private bool IsBeingClosed => _runspace?.RunspaceStateInfo.State == RunspaceState.Closing;
 
     /// <summary>Makes the runspace on the calling thread, which becomes the thread of its pipelines.</summary>
-    /// <param name="code">What the handler takes along: values of $using:, and the location.</param>
+    /// <param name="code">The code that the handler runs; its <c>$using:</c> values and its location are set in the runspace.</param>
     /// <param name="variables">The variables that the handler sees.</param>
     internal void Open(HandlerCode code, PSVariable[] variables)
     {
@@ -45,15 +46,18 @@ internal sealed class HandlerRunspace(string name)
         Array.ForEach(variables, runspace.SessionStateProxy.PSVariable.Set);
         if (Directory.Exists(code.Location))
         {
-            // The location existed at the start. A thread that replaces another one is made all the same when it no longer exists.
+            // The location existed when the server started. A thread that replaces another one must be made even if the location is gone by then.
             runspace.SessionStateProxy.Path.SetLocation(WildcardPattern.Escape(code.Location));
         }
     }
 
-    /// <summary>Imports modules by a pipeline, which can be stopped: opening a runspace cannot. Returns the errors that did not end the import.</summary>
+    /// <summary>
+    /// Imports the modules with a pipeline, because a pipeline can be stopped and the opening of a runspace cannot. Returns the errors that
+    /// did not end the import.
+    /// </summary>
     /// <param name="modules">The modules' names.</param>
-    /// <param name="isEnding">Whether the thread is to end instead.</param>
-    /// <exception cref="PipelineStoppedException">The import was stopped, or the thread is to end.</exception>
+    /// <param name="isEnding">Tells whether the thread must end instead of importing.</param>
+    /// <exception cref="PipelineStoppedException">The import was stopped, or the thread must end.</exception>
     internal ErrorRecord[] ImportModules(string[] modules, Func<bool> isEnding)
     {
         if (modules.Length == 0)
@@ -79,7 +83,9 @@ internal sealed class HandlerRunspace(string name)
         }
     }
 
-    /// <summary>A pipeline in the runspace, which <see cref="Stop"/> stops from now on. <see cref="Retire"/> is owed to it.</summary>
+    /// <summary>
+    /// Makes a pipeline in the runspace. From now on <see cref="Stop"/> stops it. The caller must call <see cref="Retire"/> for it.
+    /// </summary>
     internal PowerShell NewPipeline()
     {
         PowerShell pipeline = PowerShell.Create();
@@ -93,8 +99,8 @@ internal sealed class HandlerRunspace(string name)
     }
 
     /// <summary>
-    /// The pipeline's end, once nobody is stopping it any more. Whoever closes the runspace stops the pipeline, too, and is not to be waited for;
-    /// then the pipeline is left to the collector.
+    /// Ends the pipeline once no thread is stopping it any more. A thread outside of the pool that is closing the runspace stops the
+    /// pipeline, too, and must not be waited for. In that case the pipeline is left to the garbage collector.
     /// </summary>
     internal void Retire(PowerShell pipeline)
     {
@@ -113,7 +119,7 @@ internal sealed class HandlerRunspace(string name)
         }
     }
 
-    /// <summary>From any thread, which may be held up: stops the pipeline that runs, if one does.</summary>
+    /// <summary>Stops the running pipeline, if there is one. May be called from any thread, and may block that thread.</summary>
     internal void Stop()
     {
         PowerShell? pipeline;
@@ -139,8 +145,8 @@ internal sealed class HandlerRunspace(string name)
     }
 
     /// <summary>
-    /// The end of the runspace, on its own thread, unless somebody else is just closing it: what <c>Dispose</c> takes away, a close that is under
-    /// way on another thread still needs, and would come to nothing without it.
+    /// Closes the runspace, on its own thread, and disposes of it. It is not disposed of while another thread is closing it, because that
+    /// close still needs what <c>Dispose</c> removes, and would never complete without it.
     /// </summary>
     internal void Close()
     {
@@ -151,7 +157,10 @@ internal sealed class HandlerRunspace(string name)
         }
     }
 
-    /// <summary>From another thread, which may be held up. It counts as a stop: closing stops the pipeline, which may come back just then.</summary>
+    /// <summary>
+    /// Closes the runspace from another thread, which may be blocked by that. The close counts as a stop, because it stops the pipeline, and
+    /// the pipeline may return just then.
+    /// </summary>
     internal void CloseFromOutside()
     {
         lock (_lock)
@@ -169,7 +178,7 @@ internal sealed class HandlerRunspace(string name)
         }
     }
 
-    // What Retire waits for.
+    // Retire waits for this.
     private void EndStop()
     {
         lock (_lock)

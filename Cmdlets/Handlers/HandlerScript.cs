@@ -6,15 +6,15 @@ using System.Text.RegularExpressions;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// A handler's script block, made ready to be rebuilt in another runspace: as text, with the values that its <c>$using:</c> variables had.
+/// A handler's script block in a form that can be rebuilt in another runspace: its text, and the values of its <c>$using:</c> variables.
 /// </summary>
 /// <remarks>
-/// The block itself is bound to the runspace that it comes from: called elsewhere it would wait for that runspace's thread, and then run on
-/// it. Edits keep every line where it was, so that errors tell the line in the user's file.
+/// The original block is bound to the runspace that it comes from. If another thread called it, the call would wait for that runspace's
+/// thread, and then run on that thread. The edits of the text keep every line at its number, so that an error names the line in the user's file.
 /// </remarks>
 internal sealed partial class HandlerScript
 {
-    // Around a block whose nested blocks may want to end the message: break finds it from wherever it is called.
+    // This loop is put around a handler whose nested blocks may end the message: break finds the label from wherever it is called.
     private const string Label = "c10kMessage";
     private const string LoopHead = $":{Label} do {{";
     private const string LoopTail = "} while ($false)";
@@ -31,13 +31,13 @@ internal sealed partial class HandlerScript
         TakesArguments = takesArguments;
     }
 
-    /// <summary>Whether it looks at its arguments. Others are spared the array.</summary>
+    /// <summary>Whether the script looks at its arguments. For a script that does not, no array is made.</summary>
     internal bool TakesArguments { get; }
 
-    /// <summary>The value that an expression has for the caller; false where its variable does not exist.</summary>
+    /// <summary>Gets the value that an expression has for the caller. Returns false if its variable does not exist.</summary>
     internal delegate bool UsingLookup(VariablePath variable, ExpressionAst expression, out object? value);
 
-    /// <exception cref="HandlerScriptException">The block cannot be a handler, and why.</exception>
+    /// <exception cref="HandlerScriptException">The block cannot be a handler; the message says why.</exception>
     internal static HandlerScript Prepare(string parameter, ScriptBlock block, UsingLookup lookup, Dictionary<string, object?> usings)
     {
         ScriptBlockAst ast = block.Ast switch
@@ -57,7 +57,7 @@ internal sealed partial class HandlerScript
                 "Write the statements without one; what is to happen once for each connection goes into -OnConnect.");
         }
 
-        // What stands in a block for another runspace is that one's.
+        // A node inside a block for another runspace belongs to that runspace, and is left alone.
         bool IsOwn(Ast node) => !InnerBlocks.Enclose(node, ast);
 
         List<Edit> edits = [];
@@ -69,7 +69,8 @@ internal sealed partial class HandlerScript
         bool encloses = false;
         foreach (Ast node in ast.FindAll(static node => EndsMessage(node), searchNestedScriptBlocks: true).Where(IsOwn))
         {
-            // They would be an exception, which takes with it what the block has put out before.
+            // In a nested block, exit, break and continue would become an exception. That exception would discard the output that the block
+            // has already made.
             bool nested = BlockOf(node) != ast;
             encloses |= nested;
             if (!nested)
@@ -95,10 +96,10 @@ internal sealed partial class HandlerScript
         return new HandlerScript(block.ToString().Trim(), text, ast.Extent.File, takesArguments);
     }
 
-    /// <summary>A block for the calling thread's runspace, bound to none other.</summary>
+    /// <summary>Builds a block for the calling thread's runspace. It is not bound to any other runspace.</summary>
     internal ScriptBlock Build() => Parser.ParseInput(_text, _file, out _, out _).GetScriptBlock();
 
-    /// <summary>As the user wrote it.</summary>
+    /// <summary>The script as the user wrote it.</summary>
     public override string ToString() => _source;
 
     private static bool IsArgs(string name) => name.Equals("args", StringComparison.OrdinalIgnoreCase);
@@ -127,7 +128,7 @@ internal sealed partial class HandlerScript
         return new Edit(node.Extent, variable.Splatted ? $"@{name}" : $"${{{name}}}");
     }
 
-    /// <exception cref="HandlerScriptException">There is a script block in the value.</exception>
+    /// <exception cref="HandlerScriptException">The value contains a script block.</exception>
     internal static void RefuseScriptBlocks(string parameter, string name, object? value)
     {
         if (ScriptBlockSearch.PathIn(value) is { } path)
@@ -144,7 +145,9 @@ internal sealed partial class HandlerScript
         : variable.DriveName.Equals("function", StringComparison.OrdinalIgnoreCase) ? "function"
         : "item";
 
-    /// <summary>exit anywhere, break and continue outside of loops: they end the handling of the message.</summary>
+    /// <summary>
+    /// Whether a statement ends the handling of the message. An exit does so anywhere, a break or a continue only outside of loops and switches.
+    /// </summary>
     private static bool EndsMessage(Ast node)
     {
         if (node is ExitStatementAst)
@@ -178,7 +181,7 @@ internal sealed partial class HandlerScript
         return (ScriptBlockAst)node;
     }
 
-    /// <summary>The block's text with the edits, at the line and column at which it stands in its file.</summary>
+    /// <summary>The block's text with the edits made, at the same line and column as in its file.</summary>
     private static string Apply(ScriptBlockAst ast, List<Edit> edits, bool encloses)
     {
         IScriptExtent extent = ast.Extent;
@@ -188,7 +191,7 @@ internal sealed partial class HandlerScript
             IScriptExtent[] statements = [.. ast.EndBlock.Statements.Select(s => s.Extent), .. ast.EndBlock.Traps?.Select(t => t.Extent) ?? []];
             if (ast.EndBlock.Unnamed && ast.ParamBlock is null && ast.UsingStatements.Count == 0)
             {
-                // Where it does not show when an error tells the line.
+                // The loop stands outside of the user's lines, so that an error message that quotes a line does not show it.
                 (head, tail) = (LoopHead, "\n" + LoopTail);
             }
             else
@@ -202,7 +205,8 @@ internal sealed partial class HandlerScript
 
         StringBuilder text = new(extent.Text);
 
-        // From the end on, so that offsets stay right; what is put before a text that is replaced comes after that.
+        // Edits are made from the end of the text, so that the offsets of the others stay right. An insertion before a replaced text comes
+        // after the replacement.
         foreach (Edit edit in edits.OrderByDescending(static edit => edit.Start).ThenByDescending(static edit => edit.End))
         {
             text.Remove(edit.Start - extent.StartOffset, edit.End - edit.Start);
@@ -211,7 +215,7 @@ internal sealed partial class HandlerScript
 
         if (ast.Parent is not null)
         {
-            // The braces of a script block expression or a function.
+            // These are the braces of a script block expression or of a function.
             text[0] = ' ';
             text[^1] = ' ';
         }
@@ -223,7 +227,9 @@ internal sealed partial class HandlerScript
         return text.ToString();
     }
 
-    /// <summary>What the script in which the block stands has said at its top of namespaces and assemblies holds for the block.</summary>
+    /// <summary>
+    /// The namespaces and assemblies that the script around the block names at its top in using statements. They apply to the block, too.
+    /// </summary>
     private static string UsingsOf(ScriptBlockAst ast)
     {
         Ast root = ast;
@@ -232,13 +238,13 @@ internal sealed partial class HandlerScript
             root = root.Parent;
         }
 
-        // Classes of a module are bound to the runspace that has loaded it.
+        // Using statements for modules are left out, because a module's classes are bound to the runspace that loaded the module.
         return root == ast || root is not ScriptBlockAst script ? "" : string.Concat(script.UsingStatements
             .Where(static statement => statement.UsingStatementKind is UsingStatementKind.Namespace or UsingStatementKind.Assembly)
             .Select(static statement => statement.Extent.Text + "; "));
     }
 
-    /// <summary>A using expression as the one who wrote it has it in his own runspace.</summary>
+    /// <summary>A <c>$using:</c> expression as the variable is called in the runspace of the user who wrote it.</summary>
     internal static string WithoutUsing(string text) => UsingPrefix().Replace(text, "$1");
 
     [GeneratedRegex(@"^([$@]\{?)using:", RegexOptions.IgnoreCase)]
@@ -255,7 +261,7 @@ internal sealed partial class HandlerScript
     }
 }
 
-/// <summary>A script block that cannot be a handler, with the error that Start-C10kServer is to show.</summary>
+/// <summary>Thrown for a script block that cannot be a handler. Carries the error that Start-C10kServer shows.</summary>
 internal sealed class HandlerScriptException(string id, ErrorCategory category, string message, Exception? inner = null) : Exception(message, inner)
 {
     internal string Id { get; } = id;

@@ -5,8 +5,8 @@ using C10kServer.Scripting;
 
 namespace C10kServer;
 
-/// <summary>What a server speaks: the engine's factory of handlers, and how that is shown.</summary>
-/// <remarks>For each way in which a user can say it there is a method here.</remarks>
+/// <summary>The protocol that a server speaks: the engine's factory of handlers, and how it is shown.</summary>
+/// <remarks>Each way in which a user can name the protocol has a method here.</remarks>
 internal sealed class HandlerSource
 {
     private HandlerSource(string name, Func<Engine.ConnectionHandler> factory, object? given = null, HandlerCode? code = null)
@@ -17,26 +17,26 @@ internal sealed class HandlerSource
         Code = code;
     }
 
-    /// <summary>The protocol, or the handler's type.</summary>
+    /// <summary>The name of the protocol, or of the handler's type.</summary>
     internal string Name { get; }
 
-    /// <summary>What the workers call for each connection.</summary>
+    /// <summary>The workers call it for each connection.</summary>
     internal Func<Engine.ConnectionHandler> Factory { get; }
 
-    /// <summary>The compiled handler, or its type, as it was given.</summary>
+    /// <summary>The compiled handler, or its type, as the user gave it.</summary>
     internal object? Given { get; }
 
-    /// <summary>The script blocks, where the handler is one, and how they are run.</summary>
+    /// <summary>The script blocks and how they are run, if the handler is a script.</summary>
     internal HandlerCode? Code { get; }
 
-    /// <summary>Whether something ends a message: the framing, or a request of a compiled handler.</summary>
+    /// <summary>Whether messages have an end: the framing ends them, or a request of a compiled handler does.</summary>
     internal bool MessagesEnd => Given is not null || Code is { Framing.Kind: not Engine.FramingKind.Raw };
 
-    /// <summary>The messages go to handler threads, and the engine takes its handler from there.</summary>
+    /// <summary>A handler that is a script. Messages go to handler threads, and the engine takes its handler from their scheduler.</summary>
     internal static HandlerSource Script(HandlerCode code) => new(
         "Script", static () => throw new System.Diagnostics.UnreachableException("A server with handler threads has a handler of its own."), code: code);
 
-    /// <summary>The handler threads of a server, where it needs some.</summary>
+    /// <summary>Makes the handler threads of a server. Null for a server that does not need any.</summary>
     internal HandlerPool? MakePool(Server server) => Code is null ? null : new HandlerPool(server, Code);
 
     internal static HandlerSource BuiltIn(BuiltInProtocol protocol) => new(protocol.ToString(), protocol switch
@@ -50,8 +50,8 @@ internal sealed class HandlerSource
         _ => throw new ArgumentOutOfRangeException(nameof(protocol), protocol, "There is no such protocol."),
     });
 
-    /// <summary>A handler's object serves all connections; of a type each connection gets an object of its own.</summary>
-    /// <exception cref="ArgumentException">It is neither; the message says what it is, and what it has to be.</exception>
+    /// <summary>A compiled handler. An object serves all connections; of a type, each connection gets its own object.</summary>
+    /// <exception cref="ArgumentException">The value is neither; the message says what it is, and what it must be.</exception>
     internal static HandlerSource Compiled(object given)
     {
         Type type = given as Type ?? given.GetType();
@@ -107,15 +107,17 @@ internal sealed class HandlerSource
             : null;
     }
 
-    /// <summary>Compiled once: Activator would look for the constructor with each connection, and wrap what it throws.</summary>
+    /// <summary>
+    /// The constructor is compiled once. Activator would look it up for each connection, and would wrap an exception that it throws.
+    /// </summary>
     private static Func<Engine.ConnectionHandler> FactoryOf(Type type) =>
         Expression.Lambda<Func<Engine.ConnectionHandler>>(Expression.New(type)).Compile();
 
-    // Pitfall 45. The shell compiles classes into assemblies that it marks.
+    // Pitfall 45. The shell compiles its classes into dynamic assemblies, which it marks with this attribute.
     private static bool IsPowerShellClass(Type type) =>
         type.Assembly.IsDynamic && type.Assembly.IsDefined(typeof(DynamicClassImplementationAssemblyAttribute));
 
-    // Who loads the engine's file, as Add-Type -Path does, has a second one in the process, whose types are others.
+    // Loading the engine's file, for instance with Add-Type -Path, puts a second engine into the process. The types of the two engines differ.
     private static bool IsOfAnotherEngine(Type type, out string? place)
     {
         for (Type? ancestor = type; ancestor is not null; ancestor = ancestor.BaseType)

@@ -3,8 +3,8 @@ using System.Management.Automation;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// The streams of a handler's pipeline. They are long: whatever goes into them is logged and let go, or it would stay for as long as the server
-/// runs.
+/// The streams of a handler's pipeline. The pipeline runs for as long as the server does, so each record is logged and removed at once.
+/// Otherwise all records would stay in memory until the server ends.
 /// </summary>
 internal static class HandlerStreams
 {

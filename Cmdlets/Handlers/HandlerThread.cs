@@ -5,17 +5,18 @@ using System.Management.Automation;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// A thread with a runspace of its own, and in that one long pipeline, which calls the handler. Two threads never share a runspace.
+/// A thread with its own runspace, in which one long pipeline calls the handler. Two threads never share a runspace.
 /// <para>
-/// Threads: everything is the thread's own, but for <see cref="Look"/>, <see cref="TryInterrupt"/>, <see cref="StopPipeline"/>,
-/// <see cref="TryAbandon"/>, <see cref="CloseRunspace"/>, <see cref="TryEnd"/>, <see cref="StopLoading"/> and <see cref="Join"/>, by which the
-/// <see cref="HandlerPool"/> watches over it, and for <see cref="OnPipelineStopped"/>. Who wins between the end of a message and its
-/// interruption is decided by one exchange of <see cref="_phase"/>.
+/// Threads: most members are used on this thread alone. The <see cref="HandlerPool"/> watches the thread through <see cref="Look"/>,
+/// <see cref="TryInterrupt"/>, <see cref="StopPipeline"/>, <see cref="TryAbandon"/>, <see cref="CloseRunspace"/>, <see cref="TryEnd"/>,
+/// <see cref="StopLoading"/> and <see cref="Join"/>, which other threads call. Other threads call <see cref="OnPipelineStopped"/>, too.
+/// The end of a message and its interruption may race: one atomic exchange of <see cref="_phase"/> decides which of them comes first.
 /// </para>
 /// </summary>
 internal sealed class HandlerThread
 {
-    // The phase: the number of the message in the upper bits, so that an exchange can mean that message and no other, and one of these.
+    // The phase has the number of the message in its upper bits and one of these values in the lower ones, so that an exchange is for that
+    // message alone.
     private const long Idle = 0;
     private const long Running = 1;
     private const long Interrupted = 2;
@@ -32,7 +33,7 @@ internal sealed class HandlerThread
     private readonly HandlerOutput _sendOutput;
     private readonly Engine.EngineThread _thread;
 
-    // Guards the end of an interruption: the thread's return, or that the thread is given up.
+    // Guards the end of an interruption: either the thread comes back, or the pool gives it up.
     private readonly object _settling = new();
     private readonly List<PSVariable> _variables = [];
     private readonly PSVariable _underbar = new("_");
@@ -62,38 +63,38 @@ internal sealed class HandlerThread
         _runspace = new HandlerRunspace(_thread.Name);
     }
 
-    /// <summary>The calling thread's, if it is one.</summary>
+    /// <summary>The calling thread's object, or null if it is not a handler thread.</summary>
     internal static HandlerThread? Current => t_current;
 
-    /// <summary>Whose message it has at present; on the thread.</summary>
+    /// <summary>The session whose message the thread has at present. Read on this thread.</summary>
     internal Engine.Session? Session => _session;
 
-    /// <summary>Done when its runspace is there; failed where that could not be made.</summary>
+    /// <summary>Completes when the runspace is ready, or fails if the runspace could not be made.</summary>
     internal Task Ready => _ready.Task;
 
     internal bool IsAlive => _thread.IsAlive;
 
-    /// <exception cref="Engine.EngineException">The process may have no further thread.</exception>
+    /// <exception cref="Engine.EngineException">The process may not start another thread.</exception>
     internal void Start() => _thread.Start();
 
-    /// <summary>From the watching thread: the number of the message that it is at, or 0 while there is none.</summary>
+    /// <summary>Called from the watching thread. Returns the number of the message that this thread is at, or 0 if there is none.</summary>
     internal long Look() => Volatile.Read(ref _phase) is var phase && (phase & PhaseMask) == Running ? phase >> PhaseBits : 0;
 
     /// <summary>
-    /// From the watching thread: interrupts a message, unless it has just come to its end. The thread then waits for
-    /// <see cref="StopPipeline"/>, which is owed to it.
+    /// Called from the watching thread. Interrupts a message, unless the message has just ended. After an interruption this thread waits for
+    /// <see cref="StopPipeline"/>, which the caller must call.
     /// </summary>
     internal bool TryInterrupt(long sequence, out Engine.Session? session)
     {
-        // That message's: it changes after the phase has, and then the exchange fails.
+        // This is the session of that message, because the session changes only after the phase has. If it has changed, the exchange below fails.
         session = _session;
         long running = (sequence << PhaseBits) | Running;
         return Interlocked.CompareExchange(ref _phase, (sequence << PhaseBits) | Interrupted, running) == running;
     }
 
     /// <summary>
-    /// After <see cref="TryInterrupt"/>, on a thread that may be held up: stops the pipeline. Returns when it has ended, which for a blocking .NET
-    /// call may be never.
+    /// Called after <see cref="TryInterrupt"/>, on a thread that this call may block. Stops the pipeline, and returns when the pipeline has
+    /// ended. If a .NET call blocks the handler, that may never happen.
     /// </summary>
     internal void StopPipeline()
     {
@@ -106,7 +107,8 @@ internal sealed class HandlerThread
     }
 
     /// <summary>
-    /// After <see cref="TryInterrupt"/>: the thread does not come back, and its session goes to the others. False: it just has come back.
+    /// Called after <see cref="TryInterrupt"/>, when the thread does not come back. Gives its session to the other threads. Returns false if
+    /// the thread has just come back.
     /// </summary>
     internal bool TryAbandon()
     {
@@ -119,24 +121,25 @@ internal sealed class HandlerThread
 
             _abandoned = true;
 
-            // Within the lock: the thread leaves the scheduler behind it.
+            // The scheduler is told within the lock, because the thread leaves the scheduler after it has held this lock.
             _consumer!.Abandon();
             return true;
         }
     }
 
     /// <summary>
-    /// When it is given up, on a thread that may be held up for as long as it is: a shell that ends waits for what runs in each runspace that is
-    /// open, and so would wait for this one.
+    /// Called when the thread is given up, on another thread, which may be blocked for as long as this one. A shell that ends waits for the
+    /// pipelines of every open runspace, so it would wait for this thread if the runspace stayed open.
     /// </summary>
     internal void CloseRunspace() => _runspace.CloseFromOutside();
 
-    /// <summary>Whether a shell that ends passes it by.</summary>
+    /// <summary>Whether the runspace is open, so that a shell that ends waits for it.</summary>
     internal bool IsRunspaceOpen => _runspace.IsOpen;
 
     /// <summary>
-    /// From whoever stops the pipeline. If that is none of the pool, it is somebody who closes the runspace, and waits until nothing runs there
-    /// any more: then the server is at its end. Not in here, where it would wait for this thread, which waits for that close.
+    /// Called from the thread that stops the pipeline. If the pool does not stop it, other code is closing the runspace, and waits until
+    /// nothing runs there any more. In that case the server is stopped, on another thread: a stop from here would wait for this thread, which
+    /// waits for that close.
     /// </summary>
     internal void OnPipelineStopped()
     {
@@ -147,17 +150,20 @@ internal sealed class HandlerThread
         }
     }
 
-    /// <summary>From the pool: begins no further message. False: modules are still being imported, and <see cref="StopLoading"/> is called for.</summary>
+    /// <summary>
+    /// Called from the pool. The thread does not begin another message. Returns false if modules are still being imported; then the pool must
+    /// call <see cref="StopLoading"/>.
+    /// </summary>
     internal bool TryEnd()
     {
         _ending = true;
         return _ready.Task.IsCompleted;
     }
 
-    /// <summary>After <see cref="TryEnd"/>, on a thread that may be held up.</summary>
+    /// <summary>Called after <see cref="TryEnd"/>, on a thread that this call may block. Stops the import of modules.</summary>
     internal void StopLoading()
     {
-        // Again and again: a pipeline that was about to begin when it was stopped begins all the same.
+        // The stop is repeated, because a pipeline that was about to begin when it was stopped begins all the same.
         do
         {
             _runspace.Stop();
@@ -165,22 +171,25 @@ internal sealed class HandlerThread
         while (!_ready.Task.IsCompleted && !_thread.Join(TimeSpan.FromMilliseconds(20)));
     }
 
-    /// <summary>Whether its interruption is over.</summary>
+    /// <summary>Whether the interruption is over.</summary>
     internal bool HasComeBack => !IsInterrupted || !_thread.IsAlive;
 
-    /// <summary>From any thread but this one.</summary>
+    /// <summary>Waits for the thread to end. Returns true at once when this thread itself calls it.</summary>
     internal bool Join(TimeSpan timeout) => _thread.IsCurrent || _thread.Join(timeout);
 
-    /// <summary>The handler has closed its connection: what it puts out with this message is sent before.</summary>
+    /// <summary>Called when the handler has closed its connection. The output that it makes with this message is sent before the close.</summary>
     internal void CloseAfterMessage() => _closeAfter = true;
 
-    /// <summary>Whether it is one of that pool's, and so encodes as that one does.</summary>
+    /// <summary>Whether the thread belongs to that pool, and so uses that pool's framing and encoding.</summary>
     internal bool IsOf(HandlerPool pool) => _pool == pool;
 
-    /// <summary>For what a handler sends by itself. Apart from its output, as the ToString of an object there may send, too.</summary>
+    /// <summary>
+    /// The encoder for data that a handler sends with a method. It is separate from the encoder of the handler's output, because the ToString
+    /// of an object in that output may also send.
+    /// </summary>
     internal HandlerOutput SendOutput => _sendOutput;
 
-    /// <summary>Within the pipeline: calls the handler until no more messages come, or it is interrupted.</summary>
+    /// <summary>Runs within the pipeline. Calls the handler until no more messages come, or until it is interrupted.</summary>
     internal void Serve()
     {
         while (!_ending && _consumer!.TryTake(out Engine.Session? session, out Engine.SessionMessage? message))
@@ -193,7 +202,7 @@ internal sealed class HandlerThread
             Call(session, message);
             if (Interlocked.CompareExchange(ref _phase, Idle, running) != running)
             {
-                // The stop of the pipeline is on its way, and must not hit the next message.
+                // A stop of the pipeline is under way, and must not hit the next message.
                 return;
             }
         }
@@ -209,14 +218,14 @@ internal sealed class HandlerThread
             _ready.SetResult();
             while (Pipeline())
             {
-                // An interrupted pipeline is at its end, and the runspace takes the next.
+                // The interrupted pipeline has ended, and the runspace can run the next one.
             }
         }
         catch (Exception e)
         {
             if (!_ready.TrySetException(e) || _number > _code.ThreadCount)
             {
-                // Nobody waits for a replacement to be ready.
+                // The start waits only for the first threads. If a replacement fails before it is ready, nothing else reports it.
                 _pool.OnThreadFailed(e);
             }
         }
@@ -252,7 +261,7 @@ internal sealed class HandlerThread
 
     private LiveConnection? Connection => _session is { } session ? _pool.ConnectionOf(session) : null;
 
-    /// <summary>One run of the pipeline. False when the thread is at its end.</summary>
+    /// <summary>Runs one pipeline. Returns false when the thread must end.</summary>
     private bool Pipeline()
     {
         PowerShell pipeline = _runspace.NewPipeline();
@@ -268,7 +277,7 @@ internal sealed class HandlerThread
             {
             }
 
-            // Not before the stop has come through: it would hit the next pipeline.
+            // The next pipeline must not begin before the stop of this one has finished, because the stop would hit the next one.
             lock (_settling)
             {
                 if (!IsInterrupted)
@@ -303,7 +312,7 @@ internal sealed class HandlerThread
         };
         try
         {
-            // The call takes $_ out of the list.
+            // Each call removes $_ from the list.
             _underbar.Value = _data;
             _variables.Add(_underbar);
             Collection<PSObject> output = block!.InvokeWithContext(null as Dictionary<string, ScriptBlock>, _variables, ArgumentsFor(script!));
@@ -318,7 +327,7 @@ internal sealed class HandlerThread
         }
         catch (FlowControlException)
         {
-            // exit in a function, or a break that found no loop: the end of this message and of nothing else.
+            // This is an exit in a function, or a break that found no loop. It ends this message and nothing else.
         }
         catch (Exception e)
         {
@@ -338,7 +347,7 @@ internal sealed class HandlerThread
             return [];
         }
 
-        // Its own with each call: a handler may keep $args.
+        // Each call gets its own array, because a handler may keep $args.
         return [Connection, _data, .. _code.Arguments];
     }
 }

@@ -3,8 +3,8 @@ using System.Management.Automation;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// A variable whose value is made when a handler reads it: most handlers look at few of them. What a script assigns to the name
-/// makes a variable of its own scope, or is dropped.
+/// A variable whose value is made when a handler reads it, because most handlers read few of these variables. If a script assigns to the
+/// name, the assignment makes a variable in the script's own scope, or has no effect.
 /// </summary>
 internal sealed class HandlerVariable(string name, Func<object?> read) : PSVariable(name)
 {

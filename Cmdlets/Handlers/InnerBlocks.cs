@@ -3,8 +3,9 @@ using System.Management.Automation.Language;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// Script blocks that a handler hands to a command which runs them in another runspace, with $using: variables of its own: these are the handler's
-/// then, and not those of whoever started the server. ForEach-Object -Parallel leaves a nested -Parallel its variables likewise.
+/// Script blocks inside a handler that the handler gives to a command which runs them in another runspace. Their $using: variables are the
+/// handler's variables, not the variables of the script that started the server. ForEach-Object -Parallel treats a nested -Parallel in the
+/// same way.
 /// </summary>
 internal static class InnerBlocks
 {
@@ -12,7 +13,7 @@ internal static class InnerBlocks
 
     private static readonly string[] Loops = ["ForEach-Object", "foreach", "%"];
 
-    /// <summary>Whether something in a handler stands in such a block.</summary>
+    /// <summary>Whether a node of a handler is inside such a block.</summary>
     internal static bool Enclose(Ast node, ScriptBlockAst handler)
     {
         for (Ast? ast = node; ast is not null && ast != handler; ast = ast.Parent)
@@ -33,13 +34,13 @@ internal static class InnerBlocks
             return false;
         }
 
-        // It may be written with its module: ThreadJob\Start-ThreadJob.
+        // The name may be written with its module: ThreadJob\Start-ThreadJob.
         name = name[(name.LastIndexOf('\\') + 1)..];
         return Commands.Contains(name, StringComparer.OrdinalIgnoreCase)
             || (Loops.Contains(name, StringComparer.OrdinalIgnoreCase) && command.CommandElements.Any(IsParallel));
     }
 
-    // -pa is the shortest that the shell does not take for another parameter.
+    // -pa is the shortest form that the shell does not take for another parameter.
     private static bool IsParallel(CommandElementAst element) =>
         element is CommandParameterAst { ParameterName: { Length: > 1 } name } && "Parallel".StartsWith(name, StringComparison.OrdinalIgnoreCase);
 }

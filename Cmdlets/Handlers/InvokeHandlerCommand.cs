@@ -3,8 +3,8 @@ using System.Management.Automation;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// The one command of a handler thread's pipeline, in its own runspace alone: calls the handler with one message after the other. A pipeline
-/// per message would cost a hundred times as much, and from within one a call can be stopped.
+/// The only command in a handler thread's pipeline, and it exists in that runspace alone. It calls the handler with one message after the
+/// other. A pipeline for each message would cost a hundred times as much. A call from within a pipeline can be stopped.
 /// </summary>
 [Cmdlet(VerbsLifecycle.Invoke, "C10kHandler")]
 internal sealed class InvokeHandlerCommand : PSCmdlet

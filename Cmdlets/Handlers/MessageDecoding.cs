@@ -2,7 +2,7 @@ using System.Text;
 
 namespace C10kServer.Scripting;
 
-/// <summary>Makes of received bytes what a handler sees as <c>$_</c>. Called on the workers' threads.</summary>
+/// <summary>Turns received bytes into the object that a handler sees as <c>$_</c>. Called on the workers' threads.</summary>
 internal static class MessageDecoding
 {
     internal static Engine.MessageDecoder For(HandlerCode code)
@@ -18,7 +18,7 @@ internal static class MessageDecoding
             : (_, data) => encoding.GetString(data);
     }
 
-    /// <summary>A packet may end within a character: its beginning waits for the rest.</summary>
+    /// <summary>A packet may end within a character. The decoder then keeps the beginning of the character until the rest arrives.</summary>
     private static string? DecodePart(Encoding encoding, Engine.Session session, ReadOnlySpan<byte> data)
     {
         var decoder = (Decoder)(session.DecoderState ??= encoding.GetDecoder());

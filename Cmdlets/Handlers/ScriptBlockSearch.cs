@@ -4,30 +4,33 @@ using System.Management.Automation;
 namespace C10kServer.Scripting;
 
 /// <summary>
-/// Looks for a script block in a value that handlers are to get. A script block belongs to the runspace that it comes from: called in a handler
-/// it would wait for that runspace's thread, which may never come.
+/// Looks for a script block in a value that handlers are to get. A script block belongs to the runspace that it comes from: if a handler
+/// called it, the call would wait for that runspace's thread, which may never come.
 /// </summary>
 /// <remarks>
-/// What is looked into: arrays, lists and other collections, hashtables, the properties and methods that a PSObject was given, and delegates that
-/// were made of a script block. Not the properties of .NET objects, whose getters may do anything.
+/// The search looks into arrays, lists and other collections, hashtables, the properties and methods that were added to a PSObject, and
+/// delegates that were made from a script block. It does not look into the properties of .NET objects, because their getters may do anything.
 /// </remarks>
 internal static class ScriptBlockSearch
 {
-    // Enough for whatever somebody writes, and an end for what has none.
+    // These limits are enough for any value that a person writes, and end the search in a value that has no end.
     private const int MostObjects = 10_000;
     private const int MostLevels = 32;
 
-    /// <summary>Where the first script block stands, as one would write it after the value's name: empty for the value itself. Null: there is none.</summary>
+    /// <summary>
+    /// The path of the first script block, as one would write it after the value's name. The path is empty if the value itself is the block,
+    /// and null if there is none.
+    /// </summary>
     internal static string? PathIn(object? value) => new Walk().Find(value, 0);
 
     private sealed class Walk
     {
-        // By reference: a comparer of the user's is none of our business, and cycles end here.
+        // Objects are compared by reference, so that no comparer of the user's code is called. The set also ends the search in a cycle.
         private readonly HashSet<object> _seen = new(ReferenceEqualityComparer.Instance);
 
         internal string? Find(object? value, int level)
         {
-            // A [pscustomobject] is its wrapping: what is wrapped is one object for all of them.
+            // A [pscustomobject] is identified by its PSObject, because all of them wrap the same object.
             object? plain = value is PSObject { BaseObject: not PSCustomObject and var wrapped } ? wrapped : value;
             if (plain is ScriptBlock)
             {
@@ -41,7 +44,7 @@ internal static class ScriptBlockSearch
 
             if (plain is ICollection { IsSynchronized: true } shared)
             {
-                // Others may change it, and enumerating it does not take its lock.
+                // Other threads may change the collection, and an enumeration does not take its lock.
                 lock (shared.SyncRoot)
                 {
                     return FindIn(plain, level);
@@ -62,13 +65,16 @@ internal static class ScriptBlockSearch
                 _ => null,
             };
 
-        /// <summary>What the shell makes a delegate of is a compiled expression, whose block is among its constants.</summary>
+        /// <summary>The shell makes a delegate as a compiled expression, which has the script block among its constants.</summary>
         private static bool IsOfScriptBlock(object target) =>
             target.GetType().GetField("Constants")?.GetValue(target) is object?[] constants && constants.Any(static constant => constant is ScriptBlock);
 
         private static bool IsOfValues(Type element) => element == typeof(string) || element.IsPrimitive || element.IsEnum;
 
-        /// <summary>Something that has its elements: others may be made by asking for them, or used up by it.</summary>
+        /// <summary>
+        /// Whether the type is a collection that already holds its elements. Other enumerables may make their elements when they are
+        /// enumerated, or may be used up by that.
+        /// </summary>
         private static bool IsCollection(Type type) =>
             typeof(ICollection).IsAssignableFrom(type) || type.GetInterfaces().Any(static face =>
                 face.IsGenericType
@@ -104,7 +110,7 @@ internal static class ScriptBlockSearch
             return null;
         }
 
-        /// <summary>What the object itself was given: by [pscustomobject], Add-Member and the like.</summary>
+        /// <summary>Searches the members that were added to the object itself, by [pscustomobject], Add-Member and the like.</summary>
         private string? FindInMembers(object plain, int level)
         {
             foreach (PSMemberInfo member in PSObject.AsPSObject(plain).Members.Where(static member => member.IsInstance))
