@@ -1,24 +1,24 @@
 namespace C10kServer;
 
-/// <summary>The protocols that need no handler of the user's.</summary>
+/// <summary>The protocols that are built in and need no handler from the user.</summary>
 /// <remarks>The numbers never change, because ConvertTo-Json writes them.</remarks>
 public enum BuiltInProtocol
 {
-    /// <summary>What comes in is sent back (RFC 862).</summary>
+    /// <summary>Sends back everything that it receives (RFC 862).</summary>
     Echo = 0,
 
-    /// <summary>A greeting is sent, then the connection is closed.</summary>
+    /// <summary>Sends a greeting, then closes the connection.</summary>
     Hello = 1,
 
-    /// <summary>What comes in is thrown away (RFC 863).</summary>
+    /// <summary>Throws away everything that it receives (RFC 863).</summary>
     Discard = 2,
 
-    /// <summary>A pattern of printable characters is sent without end (RFC 864).</summary>
+    /// <summary>Sends a pattern of printable characters without end (RFC 864).</summary>
     Chargen = 3,
 
-    /// <summary>The local date and time is sent as a line of text, then the connection is closed (RFC 867).</summary>
+    /// <summary>Sends the local date and time as a line of text, then closes the connection (RFC 867).</summary>
     Daytime = 4,
 
-    /// <summary>The seconds since 1900 are sent as a number of four bytes, then the connection is closed (RFC 868).</summary>
+    /// <summary>Sends the seconds since 1900 as a number of four bytes, then closes the connection (RFC 868).</summary>
     Time = 5,
 }

@@ -2,16 +2,18 @@ using System.Diagnostics;
 
 namespace C10kServer;
 
-/// <summary>Turns the workers' processor times into percentages between two looks.</summary>
+/// <summary>Turns the processor times of workers into percentages. Each percentage is for the time between two looks at a worker.</summary>
 internal sealed class BusyMeter
 {
-    // The kernel counts a thread's time finely, but over less than this a single turn of the loop would read as 100%.
+    // The kernel counts a thread's time finely, but over an interval shorter than this a single turn of the loop would read as 100%.
     private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(100);
 
     private readonly Lock _gate = new();
     private readonly Dictionary<int, Look> _last = [];
 
-    /// <summary>The percentage since the last look, or since the start for the first; a look too soon repeats the last.</summary>
+    /// <summary>
+    /// The percentage since the last look, or since the start for the first look. A look that comes too soon returns the last percentage again.
+    /// </summary>
     internal double Read(int worker, TimeSpan cpuTime, TimeSpan uptime)
     {
         lock (_gate)
@@ -27,7 +29,7 @@ internal sealed class BusyMeter
                     return last.Percent;
                 }
 
-                // Less than before is another thread's: one that began since then.
+                // If the processor time is less than before, it belongs to another thread, which began since then.
                 used = cpuTime >= last.CpuTime ? cpuTime - last.CpuTime : cpuTime;
             }
 

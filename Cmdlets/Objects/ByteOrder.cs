@@ -1,12 +1,12 @@
 namespace C10kServer;
 
-/// <summary>Which byte of a number comes first.</summary>
+/// <summary>The order of the bytes of a number.</summary>
 /// <remarks>The numbers never change, because ConvertTo-Json writes them.</remarks>
 public enum ByteOrder
 {
-    /// <summary>The most significant one, as in most Internet protocols.</summary>
+    /// <summary>The most significant byte comes first, as in most Internet protocols.</summary>
     BigEndian = 0,
 
-    /// <summary>The least significant one.</summary>
+    /// <summary>The least significant byte comes first.</summary>
     LittleEndian = 1,
 }

@@ -2,21 +2,21 @@ namespace C10kServer;
 
 /// <summary>Why a connection ended. Each connection has one.</summary>
 /// <remarks>
-/// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's enum of the same name, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum CloseReason
 {
-    /// <summary>None: the connection is open, or the request was completed.</summary>
+    /// <summary>No reason: the connection is open, or the request was completed.</summary>
     None = 0,
 
     /// <summary>The peer finished sending, and this side closed in turn.</summary>
     PeerClosed = 1,
 
-    /// <summary>The handler closed.</summary>
+    /// <summary>The handler closed the connection.</summary>
     HandlerClosed = 2,
 
-    /// <summary>An administrator closed, from outside the server.</summary>
+    /// <summary>An administrator closed the connection, from outside the server.</summary>
     AdminClosed = 3,
 
     /// <summary>The peer reset the connection.</summary>
@@ -28,10 +28,10 @@ public enum CloseReason
     /// <summary>Nothing was received or sent for longer than the idle timeout.</summary>
     IdleTimeout = 6,
 
-    /// <summary>The first message was not complete in the time that it is given.</summary>
+    /// <summary>The first message was not complete within the handshake timeout.</summary>
     HandshakeTimeout = 7,
 
-    /// <summary>A message that had begun was not complete in the time that it is given.</summary>
+    /// <summary>A message that had begun was not complete within the message timeout.</summary>
     MessageTimeout = 8,
 
     /// <summary>The peer took no output for longer than the write timeout.</summary>
@@ -52,6 +52,6 @@ public enum CloseReason
     /// <summary>The network failed: unreachable, keep-alive timed out, or another error of the socket.</summary>
     NetworkError = 14,
 
-    /// <summary>The handler took longer with a message than it may.</summary>
+    /// <summary>The handler took longer for a message than the handler timeout allows.</summary>
     HandlerTimeout = 15,
 }

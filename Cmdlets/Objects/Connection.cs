@@ -6,13 +6,13 @@ using C10kServer.Parameters;
 
 namespace C10kServer;
 
-/// <summary>A connection as it was when it was asked for.</summary>
-/// <remarks>The methods act by Id. Ids are never used again, so an old row can never hit a stranger.</remarks>
+/// <summary>A connection as it was when the object was made or last refreshed.</summary>
+/// <remarks>The methods find the connection by its Id. Ids are never used again, so an old object can never act on another connection.</remarks>
 public sealed class Connection
 {
     private readonly Server _server;
 
-    // Replaced as a whole by Refresh, so that a row is never half old.
+    // Refresh replaces the whole object, so that the values of a row always belong together.
     private volatile Engine.ConnectionInfo _info;
     private volatile bool _gone;
 
@@ -31,16 +31,16 @@ public sealed class Connection
     /// <summary>The name of the connection's server.</summary>
     public string ServerName => _server.Name;
 
-    /// <summary>Where the connection is in its life.</summary>
+    /// <summary>The state of the connection.</summary>
     public ConnectionState State => _gone ? ConnectionState.Closed : (ConnectionState)_info.State;
 
-    /// <summary>Why it ended; None while it is open, or where it was gone before the reason could be read.</summary>
+    /// <summary>Why the connection ended. None while it is open, or if it was gone before the reason could be read.</summary>
     public CloseReason CloseReason => (CloseReason)_info.CloseReason;
 
-    /// <summary>The peer's address; none where it came over a Unix domain socket.</summary>
+    /// <summary>The peer's address, or null if the peer connected over a Unix domain socket.</summary>
     public IPAddress? RemoteAddress => (_info.RemoteEndPoint as IPEndPoint)?.Address;
 
-    /// <summary>The peer's port; 0 where it came over a Unix domain socket.</summary>
+    /// <summary>The peer's port, or 0 if the peer connected over a Unix domain socket.</summary>
     public int RemotePort => (_info.RemoteEndPoint as IPEndPoint)?.Port ?? 0;
 
     /// <summary>The peer's address and port.</summary>
@@ -52,22 +52,22 @@ public sealed class Connection
     /// <summary>The worker that owns the connection.</summary>
     public int Worker => _info.Worker;
 
-    /// <summary>When it was accepted, in local time, as the wall clock said it then.</summary>
+    /// <summary>When the connection was accepted, in local time, by the wall clock of that moment.</summary>
     public DateTimeOffset StartTime => _info.StartTime.ToLocalTime();
 
-    /// <summary>When it ended, in local time; none while it is there, and where it was gone before that could be read.</summary>
+    /// <summary>When the connection ended, in local time. Null while it exists, or if it was gone before the time could be read.</summary>
     public DateTimeOffset? EndTime => _info.EndTime?.ToLocalTime();
 
-    /// <summary>How long ago it was accepted; for one that has ended, how long it lasted.</summary>
+    /// <summary>The time since the connection was accepted. For a connection that has ended, the time that it lasted.</summary>
     public TimeSpan Age => _info.Age;
 
-    /// <summary>How long nothing was received or sent.</summary>
+    /// <summary>The time for which nothing has been received or sent.</summary>
     public TimeSpan IdleTime => _info.IdleTime;
 
-    /// <summary>Age in seconds: a number, which compares with a number as Age does not.</summary>
+    /// <summary>Age in seconds. It is a number, because a number can be compared with it and cannot be compared with Age.</summary>
     public double AgeSeconds => _info.Age.TotalSeconds;
 
-    /// <summary>IdleTime in seconds: a number, which compares with a number as IdleTime does not.</summary>
+    /// <summary>IdleTime in seconds. It is a number, because a number can be compared with it and cannot be compared with IdleTime.</summary>
     public double IdleSeconds => _info.IdleTime.TotalSeconds;
 
     /// <summary>The bytes received.</summary>
@@ -86,58 +86,66 @@ public sealed class Connection
     public bool ReadPaused => _info.ReadPaused;
 
     /// <summary>
-    /// What the handler keeps with the connection. Of one that has ended: what a script has set, its text or bytes cut to 1,024; of a compiled
-    /// handler's state a plain value or a text, and none of any other object.
+    /// The state that the handler keeps with the connection. After the end of the connection, a script's value is kept, with a text or an
+    /// array of bytes cut to 1,024 characters or bytes. Of a compiled handler's state, a plain value or a text is kept, and other objects are
+    /// not.
     /// </summary>
     public object? Tag => _info.Tag;
 
-    /// <summary>The kernel's state of the connection. Like all that follows it is there only where it was asked for, and over TCP.</summary>
+    /// <summary>
+    /// The kernel's state of the connection. This property and the following ones have a value only if TCP details were asked for and the
+    /// connection is a TCP connection.
+    /// </summary>
     public TcpState? TcpState => (TcpState?)_info.Tcp?.State;
 
-    /// <summary>The round-trip time in milliseconds, smoothed.</summary>
+    /// <summary>The smoothed round-trip time in milliseconds.</summary>
     public double? RttMs => _info.Tcp?.RttMs;
 
-    /// <summary>How far the round-trip time varies, in milliseconds.</summary>
+    /// <summary>The variation of the round-trip time, in milliseconds.</summary>
     public double? RttVarMs => _info.Tcp?.RttVarMs;
 
-    /// <summary>The least round-trip time that was seen, in milliseconds.</summary>
+    /// <summary>The shortest round-trip time that was seen, in milliseconds.</summary>
     public double? MinRttMs => _info.Tcp?.MinRttMs;
 
-    /// <summary>The segments that were sent again, in all.</summary>
+    /// <summary>The total number of segments that were sent again.</summary>
     public long? Retransmits => _info.Tcp?.Retransmits;
 
     /// <summary>The congestion window, in segments.</summary>
     public long? Cwnd => _info.Tcp?.Cwnd;
 
-    /// <summary>The segments that were sent and not acknowledged yet.</summary>
+    /// <summary>The segments that were sent and are not acknowledged yet.</summary>
     public long? Unacked => _info.Tcp?.Unacked;
 
-    /// <summary>The bytes a second that reached the peer, as last measured.</summary>
+    /// <summary>The rate at which bytes reached the peer, in bytes per second, as last measured.</summary>
     public long? DeliveryRate => _info.Tcp?.DeliveryRate;
 
     internal Server Server => _server;
 
-    /// <summary>Reads the values again, those of TCP too. A connection that is gone shows as Closed, with its last values.</summary>
+    /// <summary>
+    /// Reads the values again, with the TCP details. A connection that is gone has the state Closed, and keeps its last values.
+    /// </summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Refresh()
     {
         Act(Engine.ConnectionAction.Look);
     }
 
-    /// <summary>Closes: what is queued is still sent. Closing twice does no harm.</summary>
+    /// <summary>Closes the connection. Queued output is still sent. Closing twice does no harm.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Close() => Act(Engine.ConnectionAction.Close);
 
-    /// <summary>Resets: what is queued is lost, and the peer sees an error.</summary>
+    /// <summary>Resets the connection. Queued output is lost, and the peer sees an error.</summary>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
     public void Abort() => Act(Engine.ConnectionAction.Reset);
 
     /// <summary>Sends text, in UTF-8, or bytes.</summary>
-    /// <param name="data">A string, bytes in whatever array or list, or an object that is sent as text.</param>
-    /// <exception cref="ArgumentException">It is an array of something else than bytes, or there is nothing to send.</exception>
+    /// <param name="data">A string, bytes in an array or list of any kind, or an object that is sent as text.</param>
+    /// <exception cref="ArgumentException">The data is an array of something other than bytes, or there is nothing to send.</exception>
     /// <exception cref="InvalidOperationException">The connection is gone or closing, or its queue is full. Nothing was sent.</exception>
     /// <exception cref="TimeoutException">The worker did not answer.</exception>
-    /// <remarks>One method, and not one each: of several the shell would take that of strings for every array but a byte[].</remarks>
+    /// <remarks>
+    /// The method takes any type, because with several overloads the shell would choose the overload for strings for every array except byte[].
+    /// </remarks>
     public void Send(object data)
     {
         ArgumentNullException.ThrowIfNull(data);
@@ -163,11 +171,11 @@ public sealed class Connection
         }
     }
 
-    /// <summary>The connection in short.</summary>
+    /// <summary>A short text for the connection.</summary>
     /// <returns>For instance "#17 192.0.2.7:50112".</returns>
     public override string ToString() => $"#{Id} {RemoteEndPoint}";
 
-    /// <summary>Where the engine finds the connection without a search.</summary>
+    /// <summary>The reference by which the engine finds the connection without a search.</summary>
     internal Engine.ConnectionRef ToReference() => new(_info.Id, _info.Worker, _info.Slot);
 
     private void Act(Engine.ConnectionAction action)

@@ -1,6 +1,6 @@
 namespace C10kServer;
 
-/// <summary>What the events ConnectionOpened and ConnectionClosed of a server tell.</summary>
+/// <summary>The data of a server's events ConnectionOpened and ConnectionClosed.</summary>
 public sealed class ConnectionEventArgs : EventArgs
 {
     internal ConnectionEventArgs(Server server, Connection connection)
@@ -12,10 +12,10 @@ public sealed class ConnectionEventArgs : EventArgs
     /// <summary>The server.</summary>
     public Server Server { get; }
 
-    /// <summary>The connection as it was at that moment.</summary>
+    /// <summary>The connection as it was when the event happened.</summary>
     public Connection Connection { get; }
 
-    /// <summary>The event in short.</summary>
+    /// <summary>A short text for the event.</summary>
     /// <returns>For instance "C10k1: #17 192.0.2.7:50112 Closed".</returns>
     public override string ToString() => $"{Server.Name}: {Connection} {Connection.State}";
 }

@@ -1,13 +1,13 @@
 namespace C10kServer;
 
-/// <summary>Where a connection is in its life. Paused reading is a property beside it, not a state.</summary>
+/// <summary>The states of a connection. Paused reading is a property of its own, not a state.</summary>
 /// <remarks>
-/// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's enum of the same name, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum ConnectionState
 {
-    /// <summary>Accepted, and not yet shown to its handler.</summary>
+    /// <summary>The connection is accepted, and its handler does not know of it yet.</summary>
     Opening = 0,
 
     /// <summary>Both directions are open.</summary>
@@ -16,9 +16,9 @@ public enum ConnectionState
     /// <summary>The peer has finished sending; this side has not.</summary>
     HalfClosed = 2,
 
-    /// <summary>Closing has begun: output is being flushed, or the peer's FIN is awaited.</summary>
+    /// <summary>Closing has begun: output is being flushed, or this side waits for the peer's FIN.</summary>
     Closing = 3,
 
-    /// <summary>Over.</summary>
+    /// <summary>The connection is over.</summary>
     Closed = 4,
 }

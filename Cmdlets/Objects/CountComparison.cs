@@ -1,21 +1,21 @@
 namespace C10kServer;
 
-/// <summary>How a number is to compare with another.</summary>
+/// <summary>The ways in which a number is compared with a limit.</summary>
 /// <remarks>The numbers never change, because ConvertTo-Json writes them.</remarks>
 public enum CountComparison
 {
-    /// <summary>It is the same.</summary>
+    /// <summary>The number equals the limit.</summary>
     Equal = 0,
 
-    /// <summary>It is the same or higher.</summary>
+    /// <summary>The number equals the limit or is higher.</summary>
     GreaterOrEqual = 1,
 
-    /// <summary>It is the same or lower.</summary>
+    /// <summary>The number equals the limit or is lower.</summary>
     LessOrEqual = 2,
 
-    /// <summary>It is higher.</summary>
+    /// <summary>The number is higher than the limit.</summary>
     Greater = 3,
 
-    /// <summary>It is lower.</summary>
+    /// <summary>The number is lower than the limit.</summary>
     Less = 4,
 }

@@ -2,20 +2,21 @@ namespace C10kServer;
 
 /// <summary>How new connections are dealt to the workers.</summary>
 /// <remarks>
-/// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's enum of the same name, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum DispatchMode
 {
-    /// <summary>In turn. Even in number, not in load.</summary>
+    /// <summary>The workers get connections in turn. Each gets the same number of them, but not the same load.</summary>
     RoundRobin = 0,
 
-    /// <summary>To the worker that holds the fewest at that moment.</summary>
+    /// <summary>The worker that has the fewest connections at that moment gets the next one.</summary>
     LeastLoaded = 1,
 
     /// <summary>
-    /// By the kernel: each worker listens and accepts for itself (SO_REUSEPORT). The cheapest a connection; the number per worker is a
-    /// matter of chance, and a worker that leaves resets what arrives in that moment.
+    /// The kernel deals the connections: each worker has its own listening socket and accepts from it (SO_REUSEPORT). This mode costs the
+    /// least per connection. The number of connections per worker is a matter of chance, and a worker that leaves resets connections that
+    /// arrive at that moment.
     /// </summary>
     ReusePort = 2,
 }

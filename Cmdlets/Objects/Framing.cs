@@ -1,21 +1,21 @@
 namespace C10kServer;
 
-/// <summary>Where a message ends and the next one begins.</summary>
+/// <summary>The rule for where a message ends and the next one begins.</summary>
 /// <remarks>The numbers never change, because ConvertTo-Json writes them.</remarks>
 public enum Framing
 {
-    /// <summary>Nowhere: a handler gets what has come, as it came.</summary>
+    /// <summary>Messages have no end: a handler gets the bytes as they arrive.</summary>
     Raw = 0,
 
-    /// <summary>At a line feed, with a carriage return before it or without.</summary>
+    /// <summary>A message ends at a line feed, with or without a carriage return before it.</summary>
     Line = 1,
 
-    /// <summary>At a delimiter.</summary>
+    /// <summary>A message ends at a delimiter.</summary>
     Delimiter = 2,
 
-    /// <summary>After as many bytes as a number before it says.</summary>
+    /// <summary>The number of a message's bytes stands before the message.</summary>
     Length = 3,
 
-    /// <summary>After a fixed number of bytes.</summary>
+    /// <summary>Every message has the same number of bytes.</summary>
     Fixed = 4,
 }

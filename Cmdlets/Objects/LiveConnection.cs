@@ -5,7 +5,10 @@ using C10kServer.Scripting;
 
 namespace C10kServer;
 
-/// <summary>A connection as its script handler has it: <c>$Connection</c>. Live, and for use from any thread, also after the handler has returned.</summary>
+/// <summary>
+/// A connection as a script handler sees it in <c>$Connection</c>. The values are live. Any thread may use the object, also after the handler has
+/// returned.
+/// </summary>
 public sealed class LiveConnection
 {
     private readonly Engine.Session _session;
@@ -24,22 +27,22 @@ public sealed class LiveConnection
     /// <summary>The name of the connection's server.</summary>
     public string ServerName => _pool.Server.Name;
 
-    /// <summary>Where the connection is in its life.</summary>
+    /// <summary>The state of the connection.</summary>
     public ConnectionState State => (ConnectionState)_session.State;
 
     /// <summary>Why closing has begun, or None.</summary>
     public CloseReason CloseReason => (CloseReason)_session.CloseReason;
 
-    /// <summary>The peer's address; none where it came over a Unix domain socket.</summary>
+    /// <summary>The peer's address, or null if the peer connected over a Unix domain socket.</summary>
     public IPAddress? RemoteAddress => (_session.RemoteEndPoint as IPEndPoint)?.Address;
 
-    /// <summary>The peer's port; 0 where it came over a Unix domain socket.</summary>
+    /// <summary>The peer's port, or 0 if the peer connected over a Unix domain socket.</summary>
     public int RemotePort => (_session.RemoteEndPoint as IPEndPoint)?.Port ?? 0;
 
     /// <summary>The peer's address and port.</summary>
     public EndPoint RemoteEndPoint => _session.RemoteEndPoint;
 
-    /// <summary>When it was accepted, in local time.</summary>
+    /// <summary>When the connection was accepted, in local time.</summary>
     public DateTimeOffset StartTime => _session.StartTime.ToLocalTime();
 
     /// <summary>The bytes received.</summary>
@@ -55,8 +58,8 @@ public sealed class LiveConnection
     public long SendQueue => _session.SendQueue;
 
     /// <summary>
-    /// A place for whatever the handler wants Get-C10kConnection to show, with -Closed too: there a text or an array of bytes is cut to 1,024
-    /// characters or bytes.
+    /// A value of the handler's choice that Get-C10kConnection shows. With -Closed, Get-C10kConnection shows a text or an array of bytes cut
+    /// to 1,024 characters or bytes.
     /// </summary>
     public object? Tag
     {
@@ -66,37 +69,47 @@ public sealed class LiveConnection
 
     internal Server Server => _pool.Server;
 
-    /// <summary>What a handler sees as <c>$ConnectionState</c>. Handlers of one connection never run at the same time, so it needs no lock.</summary>
+    /// <summary>
+    /// The table that a handler sees as <c>$ConnectionState</c>. It needs no lock, because handlers of one connection never run at the same time.
+    /// </summary>
     internal Hashtable ConnectionState => _state ??= new Hashtable(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>
-    /// Sends something as if the handler had put it out: text is encoded, with the marks of the framing; bytes, in whatever array or list, are sent
-    /// as they are.
+    /// Sends an object as if the handler had written it as output. Text is encoded and gets the marks of the framing. Bytes, in an array or
+    /// list of any kind, are sent as they are.
     /// </summary>
     /// <param name="data">A string, bytes, or an object that is sent as text.</param>
     /// <returns>
-    /// False, and nothing is sent: the connection is closing or closed, or, where it is not the handler's own, its queue is full.
+    /// False if nothing was sent, because the connection is closing or closed, or because its queue is full and the call does not come from
+    /// its own handler.
     /// </returns>
-    /// <exception cref="ArgumentException">It is an array of something else than bytes.</exception>
-    /// <remarks>One method, and not one each: of several the shell would take that of strings for every array but a byte[].</remarks>
+    /// <exception cref="ArgumentException">The data is an array of something other than bytes.</exception>
+    /// <remarks>
+    /// The method takes any type, because with several overloads the shell would choose the overload for strings for every array except byte[].
+    /// </remarks>
     public bool Send(object? data) =>
         _session.Send(Argument.Unwrap(data) is byte[] bytes ? bytes : _pool.OutputOfThisThread().Encode(data));
 
-    /// <summary>Sends text encoded, and nothing with it: a prompt, say.</summary>
+    /// <summary>Sends encoded text and adds no marks of the framing, for a prompt for instance.</summary>
     /// <param name="text">The text.</param>
     /// <returns>
-    /// False, and nothing is sent: the connection is closing or closed, or, where it is not the handler's own, its queue is full.
+    /// False if nothing was sent, because the connection is closing or closed, or because its queue is full and the call does not come from
+    /// its own handler.
     /// </returns>
     public bool SendText(string text) => _session.Send(_pool.Encoding.GetBytes(text));
 
     /// <summary>Sends bytes as a message, with the marks of the framing.</summary>
     /// <param name="message">The bytes.</param>
     /// <returns>
-    /// False, and nothing is sent: the connection is closing or closed, or, where it is not the handler's own, its queue is full.
+    /// False if nothing was sent, because the connection is closing or closed, or because its queue is full and the call does not come from
+    /// its own handler.
     /// </returns>
     public bool SendFrame(byte[] message) => _session.Send(_pool.OutputOfThisThread().EncodeFrame(message));
 
-    /// <summary>Closes: what is queued is still sent, and in a handler what it puts out with the present message.</summary>
+    /// <summary>
+    /// Closes the connection. Queued output is still sent. If the connection's own handler calls this, the output of the present message is
+    /// sent, too.
+    /// </summary>
     public void Close()
     {
         if (HandlerThread.Current is { } thread && thread.Session == _session)
@@ -109,10 +122,10 @@ public sealed class LiveConnection
         }
     }
 
-    /// <summary>Resets: what is queued is lost, and the peer sees an error.</summary>
+    /// <summary>Resets the connection. Queued output is lost, and the peer sees an error.</summary>
     public void Abort() => _session.Abort();
 
-    /// <summary>The connection in short.</summary>
+    /// <summary>A short text for the connection.</summary>
     /// <returns>For instance "#17 192.0.2.7:50112".</returns>
     public override string ToString() => $"#{Id} {RemoteEndPoint}";
 }

@@ -1,30 +1,30 @@
 namespace C10kServer;
 
-/// <summary>How much an event matters.</summary>
+/// <summary>How important a log record is.</summary>
 /// <remarks>
-/// The engine's EventLevel, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's EventLevel, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum LogLevel
 {
     /// <summary>Every detail.</summary>
     Trace = 0,
 
-    /// <summary>Each connection's beginning and end.</summary>
+    /// <summary>The beginning and the end of each connection.</summary>
     Debug = 1,
 
-    /// <summary>What a server does as a whole.</summary>
+    /// <summary>The actions of a server as a whole.</summary>
     Information = 2,
 
-    /// <summary>What somebody should look at.</summary>
+    /// <summary>Events that somebody should look at.</summary>
     Warning = 3,
 
-    /// <summary>What failed.</summary>
+    /// <summary>Failures.</summary>
     Error = 4,
 
-    /// <summary>What ended a server.</summary>
+    /// <summary>Failures that ended a server.</summary>
     Critical = 5,
 
-    /// <summary>Nothing.</summary>
+    /// <summary>No events at all.</summary>
     None = 6,
 }

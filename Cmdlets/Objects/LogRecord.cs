@@ -15,16 +15,16 @@ public sealed class LogRecord
         Exception = record.Exception;
     }
 
-    // Not public: a record that is exported would take its whole server along.
+    // This is not public, because an export of a record would export its whole server, too.
     internal Server Server { get; }
 
     /// <summary>The record's place in the log of its server, from 1.</summary>
     public long Sequence { get; }
 
-    /// <summary>When it happened, in local time.</summary>
+    /// <summary>When the event happened, in local time.</summary>
     public DateTimeOffset Time { get; }
 
-    /// <summary>How much it matters.</summary>
+    /// <summary>How important the event is.</summary>
     public LogLevel Level { get; }
 
     /// <summary>The Id of the server.</summary>
@@ -33,19 +33,19 @@ public sealed class LogRecord
     /// <summary>The name of the server.</summary>
     public string ServerName => Server.Name;
 
-    /// <summary>The kind of event, as a number that stays.</summary>
+    /// <summary>The kind of event, as a number that never changes.</summary>
     public int EventId { get; }
 
     /// <summary>The kind of event, in a word.</summary>
     public string EventName { get; }
 
-    /// <summary>What happened. It begins with the server's name.</summary>
+    /// <summary>What happened. The text begins with the server's name.</summary>
     public string Message { get; }
 
-    /// <summary>The exception with its stack trace, where there was one.</summary>
+    /// <summary>The exception with its stack trace, if there was one.</summary>
     public string? Exception { get; }
 
-    /// <summary>The record in short, with its message escaped.</summary>
+    /// <summary>A short text for the record, with its message escaped.</summary>
     /// <returns>For instance "Warning: web: the backlog of 8192 is cut to 4096 by net.core.somaxconn.".</returns>
     public override string ToString() => $"{Level}: {DisplayText.Text(Message)}";
 }

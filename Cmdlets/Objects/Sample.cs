@@ -1,6 +1,6 @@
 namespace C10kServer;
 
-/// <summary>What a server did in an interval: its counters' growth, a second.</summary>
+/// <summary>The activity of a server in an interval: the growth of its counters, per second.</summary>
 public sealed class Sample
 {
     internal Sample(Server server, in CounterReading before, in CounterReading after)
@@ -18,13 +18,13 @@ public sealed class Sample
         BytesSent = (after.BytesSent - before.BytesSent) / seconds;
     }
 
-    // Not public: a sample that is exported would take its whole server along.
+    // This is not public, because an export of a sample would export its whole server, too.
     internal Server Server { get; }
 
     /// <summary>When the interval ended, in local time.</summary>
     public DateTimeOffset Time { get; }
 
-    /// <summary>How long it really was.</summary>
+    /// <summary>The real length of the interval.</summary>
     public TimeSpan Interval { get; }
 
     /// <summary>The Id of the server.</summary>
@@ -33,25 +33,25 @@ public sealed class Sample
     /// <summary>The name of the server.</summary>
     public string ServerName => Server.Name;
 
-    /// <summary>The connections at its end.</summary>
+    /// <summary>The number of connections at the end of the interval.</summary>
     public int ConnectionCount { get; }
 
-    /// <summary>The connections accepted a second.</summary>
+    /// <summary>The connections accepted per second.</summary>
     public double Accepts { get; }
 
-    /// <summary>The connections that ended a second.</summary>
+    /// <summary>The connections that ended per second.</summary>
     public double Closes { get; }
 
-    /// <summary>The messages received a second.</summary>
+    /// <summary>The messages received per second.</summary>
     public double MessagesReceived { get; }
 
-    /// <summary>The bytes received a second.</summary>
+    /// <summary>The bytes received per second.</summary>
     public double BytesReceived { get; }
 
-    /// <summary>The bytes sent a second.</summary>
+    /// <summary>The bytes sent per second.</summary>
     public double BytesSent { get; }
 
-    /// <summary>The sample in short.</summary>
+    /// <summary>A short text for the sample.</summary>
     /// <returns>For instance "C10k1 12:00:07 100 connections".</returns>
     public override string ToString() => FormattableString.Invariant($"{ServerName} {Time:HH:mm:ss} {ConnectionCount} connections");
 }

@@ -6,24 +6,24 @@ using Newtonsoft.Json;
 
 namespace C10kServer;
 
-/// <summary>A TCP server in this process. The object is live: each look at a property reads the present value.</summary>
-/// <remarks>When the server is stopped the object stays readable, with its final counters.</remarks>
+/// <summary>A TCP server in this process. The object is live: its properties read the present values.</summary>
+/// <remarks>After the server has stopped the object stays readable, with the final counters.</remarks>
 public sealed class Server : IDisposable
 {
-    /// <summary>A worker answers between two turns of its loop; one that takes longer than this is stuck.</summary>
+    /// <summary>A worker answers between two turns of its loop. A worker that takes longer than this is stuck.</summary>
     internal static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
     private readonly HandlerSource _handler;
     private readonly BusyMeter _busy = new();
 
-    // One operation on the server at a time. Looks at it need none: they take the engine as it is.
+    // Allows one operation on the server at a time. Reading the server needs no lock, because a reader takes the engine object as it is.
     private readonly Lock _operation = new();
 
-    // Others after each restart.
+    // A restart replaces both.
     private volatile Engine.Server _engine;
     private HandlerPool? _pool;
 
-    // Cmdlets that wait for a drain and do what follows: a restart wants the port and the name that a stop would free.
+    // The number of cmdlets that wait for a drain and handle its end. A restart needs the port and the name, which a stop would free.
     private int _drainHolds;
 
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
@@ -37,21 +37,21 @@ public sealed class Server : IDisposable
         _engine = MakeEngine(options);
     }
 
-    /// <summary>A worker has taken a connection over. Told on a thread of its own, one event after the other.</summary>
+    /// <summary>Raised when a worker has taken over a new connection. Events are raised on a thread of their own, one after the other.</summary>
     public event EventHandler<ConnectionEventArgs> ConnectionOpened
     {
         add => Events.Add(Engine.ServerEventKind.ConnectionOpened, value);
         remove => Events.Remove(Engine.ServerEventKind.ConnectionOpened, value);
     }
 
-    /// <summary>A connection has ended. Told on a thread of its own, one event after the other.</summary>
+    /// <summary>Raised when a connection has ended. Events are raised on a thread of their own, one after the other.</summary>
     public event EventHandler<ConnectionEventArgs> ConnectionClosed
     {
         add => Events.Add(Engine.ServerEventKind.ConnectionClosed, value);
         remove => Events.Remove(Engine.ServerEventKind.ConnectionClosed, value);
     }
 
-    /// <summary>The server is in another state. Told on a thread of its own, one event after the other.</summary>
+    /// <summary>Raised when the server has changed its state. Events are raised on a thread of their own, one after the other.</summary>
     public event EventHandler<ServerStateEventArgs> StateChanged
     {
         add => Events.Add(value);
@@ -61,37 +61,37 @@ public sealed class Server : IDisposable
     /// <summary>The server's number, unique in the process and never used again.</summary>
     public int Id { get; }
 
-    /// <summary>The server's name, unique among those that run.</summary>
+    /// <summary>The server's name, unique among the servers that run.</summary>
     public string Name { get; }
 
-    /// <summary>Where the server is in its life.</summary>
+    /// <summary>The state of the server.</summary>
     public ServerState State => (ServerState)_engine.State;
 
-    /// <summary>What the server speaks: a built-in protocol, Script, or the type of a compiled handler.</summary>
+    /// <summary>The protocol of the server: a built-in protocol, Script, or the type of a compiled handler.</summary>
     public string Protocol => _handler.Name;
 
-    /// <summary>The first address that it listens on.</summary>
+    /// <summary>The first address that the server listens on.</summary>
     public IPAddress? Address => (EndPoint as IPEndPoint)?.Address;
 
-    /// <summary>The port that it listens on: the real one, also where the kernel chose.</summary>
+    /// <summary>The port that the server listens on. It is the real port, also if the kernel chose it.</summary>
     public int Port => _engine.Port;
 
-    /// <summary>The first address and port that it listens on, or the path of its socket.</summary>
+    /// <summary>The first address and port that the server listens on, or the path of its socket.</summary>
     public EndPoint? EndPoint => _engine.EndPoints is [EndPoint first, ..] ? first : null;
 
-    /// <summary>All addresses and ports, and the path, that it listens on.</summary>
+    /// <summary>All addresses and ports, and the path, that the server listens on.</summary>
     public EndPoint[] EndPoints => [.. _engine.EndPoints];
 
     /// <summary>The number of worker threads.</summary>
     public int WorkerCount => _engine.Options.WorkerCount;
 
-    /// <summary>The connections at this moment.</summary>
+    /// <summary>The number of connections at this moment.</summary>
     public int ConnectionCount => _engine.ConnectionCount;
 
-    /// <summary>The most connections that there were at a time.</summary>
+    /// <summary>The highest number of connections that there were at a time.</summary>
     public int PeakConnectionCount => _engine.PeakConnectionCount;
 
-    /// <summary>The connections accepted since the start. A restart begins all counters anew.</summary>
+    /// <summary>The connections accepted since the start. A restart sets all counters back to zero.</summary>
     public long Accepted => _engine.Accepted;
 
     /// <summary>The connections turned away because a limit was reached.</summary>
@@ -100,7 +100,7 @@ public sealed class Server : IDisposable
     /// <summary>The connections that have ended.</summary>
     public long Closed => _engine.Closed;
 
-    /// <summary>The accepts that failed, for lack of descriptors for instance.</summary>
+    /// <summary>The number of accepts that failed, for lack of descriptors for instance.</summary>
     public long AcceptErrors => _engine.AcceptErrors;
 
     /// <summary>The bytes received from all connections.</summary>
@@ -112,72 +112,78 @@ public sealed class Server : IDisposable
     /// <summary>The messages received from all connections.</summary>
     public long MessagesReceived => _engine.MessagesReceived;
 
-    /// <summary>The connections accepted a second, over the last second.</summary>
+    /// <summary>The connections accepted per second, over the last second.</summary>
     public double AcceptRate => _engine.AcceptRate;
 
-    /// <summary>The bytes received a second, over the last second.</summary>
+    /// <summary>The bytes received per second, over the last second.</summary>
     public double ReceiveRate => _engine.ReceiveRate;
 
-    /// <summary>The bytes sent a second, over the last second.</summary>
+    /// <summary>The bytes sent per second, over the last second.</summary>
     public double SendRate => _engine.SendRate;
 
-    /// <summary>The exceptions that the handler threw, each of which closed its connection, and the errors that a script handler wrote.</summary>
+    /// <summary>
+    /// The number of exceptions that the handler threw, each of which closed its connection, and of errors that a script handler wrote.
+    /// </summary>
     public long HandlerErrors => _engine.HandlerErrors;
 
-    /// <summary>The messages with which a script handler took longer than -HandlerTimeout; each closed its connection.</summary>
+    /// <summary>The number of messages for which a script handler took longer than -HandlerTimeout. Each of them closed its connection.</summary>
     public long HandlerTimeouts => _engine.HandlerTimeouts;
 
-    /// <summary>The exceptions that subscribers of the events threw.</summary>
+    /// <summary>The number of exceptions that subscribers of the events threw.</summary>
     public long EventErrors => _engine.EventErrors;
 
-    /// <summary>The events that subscribers were not told of, since they are too slow for them.</summary>
+    /// <summary>The number of events that subscribers missed because they are too slow.</summary>
     public long EventsLost => _engine.EventsLost;
 
-    /// <summary>What went wrong last.</summary>
+    /// <summary>The last error.</summary>
     public string? LastError => _engine.LastError;
 
     /// <summary>When the server was started, in local time.</summary>
     public DateTimeOffset StartTime => _engine.StartTime.ToLocalTime();
 
-    /// <summary>How long the server has run.</summary>
+    /// <summary>The time for which the server has run.</summary>
     public TimeSpan Uptime => _engine.Uptime;
 
-    /// <summary>What the server was started with, or was last told.</summary>
+    /// <summary>The options that the server was started with, or that were last set.</summary>
     public ServerOptions Options => new(_engine.Options, _handler);
 
-    /// <summary>The same as <see cref="GetWorkers"/>. Converters do not see it: an export of a server is not one of its workers.</summary>
+    /// <summary>
+    /// The same as <see cref="GetWorkers"/>. It is hidden from converters, because an export of a server should not export its workers.
+    /// </summary>
     [Hidden]
     [JsonIgnore]
     public Worker[] Workers => GetWorkers();
 
-    /// <summary>The same as <see cref="GetConnections"/>. Converters do not see it: an export of a server is not one of its connections.</summary>
+    /// <summary>
+    /// The same as <see cref="GetConnections"/>. It is hidden from converters, because an export of a server should not export its connections.
+    /// </summary>
     /// <exception cref="TimeoutException">A worker did not answer.</exception>
     [Hidden]
     [JsonIgnore]
     public Connection[] Connections => GetConnections();
 
-    /// <summary>The runspace that started the server: when it removes the module, the server is stopped.</summary>
+    /// <summary>The runspace that started the server. When that runspace removes the module, the server is stopped.</summary>
     internal Guid Runspace { get; private set; }
 
-    /// <summary>Stopped for good, and not between the two halves of a restart; or faulted.</summary>
+    /// <summary>Whether the server has faulted, or has stopped for good. A server between the two halves of a restart is not over.</summary>
     internal bool IsOver => State == ServerState.Faulted || (State == ServerState.Stopped && !ServerRegistry.Contains(this));
 
-    /// <summary>After <see cref="BeginDrain"/>: no connection is left, and none is to come.</summary>
+    /// <summary>Whether, after <see cref="BeginDrain"/>, no connection is left and no connection can come any more.</summary>
     internal bool IsDrained => _engine.IsDrained;
 
-    /// <summary>Whether it listens on what systemd passed: closed once, that cannot be opened again.</summary>
+    /// <summary>Whether the server listens on sockets that systemd passed. Such a socket cannot be opened again once it is closed.</summary>
     internal bool HasInheritedSockets => _engine.Options.Inherited.Count > 0;
 
     internal ServerEvents Events { get; }
 
-    /// <summary>What the server logs.</summary>
+    /// <summary>The server's log.</summary>
     internal Engine.EventLog Log => _engine.Options.Log;
 
-    /// <summary>It was stopped, and its last record is in the log.</summary>
+    /// <summary>Whether the server was stopped and its last record is in the log.</summary>
     internal bool HasEnded => _engine.HasEnded;
 
     /// <summary>The worker threads, as they are now.</summary>
-    /// <returns>A row for each.</returns>
+    /// <returns>An object for each worker.</returns>
     public Worker[] GetWorkers()
     {
         Engine.Server engine = _engine;
@@ -185,21 +191,21 @@ public sealed class Server : IDisposable
         return [.. engine.GetWorkers().Select(w => new Worker(this, w, _busy.Read(w.Id, w.CpuTime, uptime)))];
     }
 
-    /// <summary>The connections, as they are now. Get-C10kConnection gets them one by one, with filters.</summary>
-    /// <returns>A row for each.</returns>
+    /// <summary>The connections, as they are now. Get-C10kConnection writes them one by one, and has filters.</summary>
+    /// <returns>An object for each connection.</returns>
     /// <exception cref="TimeoutException">A worker did not answer.</exception>
     public Connection[] GetConnections() => [.. Fetch(new Engine.ConnectionQuery()).Select(info => new Connection(this, info))];
 
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop(reset: false);
 
-    /// <summary>The server in short.</summary>
+    /// <summary>A short text for the server.</summary>
     /// <returns>For instance "C10k1 (127.0.0.1:8080)".</returns>
     public override string ToString() => EndPoint is null ? Name : $"{Name} ({EndPoint})";
 
-    /// <summary>Starts the server, once.</summary>
-    /// <exception cref="Engine.ServerStartException">Nothing is left behind.</exception>
-    /// <exception cref="HandlerScriptException">Its handler's runspaces cannot be made. Nothing is left behind.</exception>
+    /// <summary>Starts the server. May be called once.</summary>
+    /// <exception cref="Engine.ServerStartException">The server cannot start. Nothing is left behind.</exception>
+    /// <exception cref="HandlerScriptException">The runspaces of its handler cannot be made. Nothing is left behind.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. Nothing is left behind.</exception>
     internal void Start(CancellationToken cancel)
     {
@@ -209,16 +215,16 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>Something that belongs into the server's log.</summary>
+    /// <summary>Adds a record to the server's log.</summary>
     internal void Report(Engine.EventLevel level, string message) => _engine.Report(level, message);
 
-    /// <summary>Stops the server and frees its name. From any thread, any number of times.</summary>
+    /// <summary>Stops the server and frees its name. May be called from any thread, any number of times.</summary>
     internal void Stop(bool reset)
     {
         _engine.RefuseOwnThread();
         lock (_operation)
         {
-            // In this order, so that a name that is free has its port free too.
+            // The name is removed after the stop, so that the port is free, too, when the name is free.
             try
             {
                 StopEngine(reset);
@@ -234,12 +240,12 @@ public sealed class Server : IDisposable
     }
 
     /// <summary>
-    /// Starts the server again, where it was and with the same options and handler, and stops it first if it has not ended.
-    /// False: it had ended, and its name is another server's now.
+    /// Starts the server again, at the same place and with the same options and handler. Stops it first if it has not ended.
+    /// Returns false if the server had ended and another server has its name now.
     /// </summary>
-    /// <param name="runspace">Whose it is then, if it was nobody's any more.</param>
-    /// <exception cref="Engine.ServerStartException">It is stopped, and its name is free.</exception>
-    /// <exception cref="HandlerScriptException">As before.</exception>
+    /// <param name="runspace">The runspace that becomes the owner of a server that had ended.</param>
+    /// <exception cref="Engine.ServerStartException">The server cannot start again. It is stopped, and its name is free.</exception>
+    /// <exception cref="HandlerScriptException">The runspaces of its handler cannot be made. It is stopped, and its name is free.</exception>
     internal bool Restart(Guid runspace)
     {
         _engine.RefuseOwnThread();
@@ -258,12 +264,12 @@ public sealed class Server : IDisposable
             bool started = false;
             try
             {
-                // The sockets stay open meanwhile, so that the port is kept and no client is refused.
+                // The listening sockets stay open during the restart, so that the port is kept and no client is refused.
                 using Engine.SocketHandover sockets = new();
                 StopEngine(reset: false, sockets);
                 Engine.ServerOptions options = _engine.Options;
 
-                // The port that the kernel chose, where it was left the choice: clients know that one.
+                // If the kernel chose the port, the restarted server uses that port, because clients know it.
                 _engine = MakeEngine(options.Addresses.Count > 0 ? options with { Port = _engine.Port } : options);
                 StartEngine(CancellationToken.None, sockets);
                 started = true;
@@ -280,7 +286,7 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    /// <exception cref="InvalidOperationException">The server is neither running nor suspended.</exception>
     internal void Suspend()
     {
         lock (_operation)
@@ -289,7 +295,7 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    /// <exception cref="InvalidOperationException">The server is neither running nor suspended.</exception>
     internal void Resume()
     {
         lock (_operation)
@@ -298,13 +304,13 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>From now on a drain's end is the caller's to deal with, until <see cref="ReleaseDrain"/>.</summary>
+    /// <summary>From now on the caller handles the end of a drain, until it calls <see cref="ReleaseDrain"/>.</summary>
     internal void HoldDrain() => Interlocked.Increment(ref _drainHolds);
 
-    /// <summary>Takes a <see cref="HoldDrain"/> back: a server that has drained, or will, stops by itself.</summary>
+    /// <summary>Takes back a <see cref="HoldDrain"/>: a server that has drained, or will drain, then stops by itself.</summary>
     internal void ReleaseDrain() => Interlocked.Decrement(ref _drainHolds);
 
-    /// <summary>The server listens no more, and its connections may finish. False: it is over.</summary>
+    /// <summary>Stops listening and lets the connections finish. Returns false if the server is over.</summary>
     internal bool BeginDrain()
     {
         lock (_operation)
@@ -319,9 +325,9 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>Changes options while the server runs. False: a worker that is to leave is held up.</summary>
-    /// <exception cref="ArgumentException">One is out of its range, or cannot be changed now.</exception>
-    /// <exception cref="Engine.ServerStartException">There are not enough descriptors; nothing has changed.</exception>
+    /// <summary>Changes options while the server runs. Returns false if a worker that is to leave is held up.</summary>
+    /// <exception cref="ArgumentException">An option is out of its range, or cannot be changed now.</exception>
+    /// <exception cref="Engine.ServerStartException">There are not enough descriptors. Nothing has changed.</exception>
     /// <exception cref="InvalidOperationException">The server is over.</exception>
     internal bool Reconfigure(Func<Engine.ServerOptions, Engine.ServerOptions> change)
     {
@@ -332,19 +338,22 @@ public sealed class Server : IDisposable
         }
     }
 
-    /// <summary>Checks options as <see cref="Reconfigure"/> does, and changes nothing.</summary>
+    /// <summary>Checks options in the same way as <see cref="Reconfigure"/>, and changes nothing.</summary>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     internal void Check(Func<Engine.ServerOptions, Engine.ServerOptions> change) => change(_engine.Options).Validate();
 
-    /// <summary>Records that matter less are not logged from now on.</summary>
+    /// <summary>Sets the log level. From now on less important records are not logged.</summary>
     internal void SetLogLevel(LogLevel level) => _engine.LogLevel = (Engine.EventLevel)level;
 
-    /// <summary>The engine's look at the workers, which leaves alone what BusyPercent is measured from.</summary>
+    /// <summary>The engine's view of the workers. Reading it does not affect the measurement of BusyPercent.</summary>
     internal IReadOnlyList<Engine.WorkerInfo> GetWorkerInfos() => _engine.GetWorkers();
 
     internal Engine.ConnectionWalk Walk(Engine.ConnectionQuery filter) => _engine.Walk(filter);
 
-    /// <summary>The connections that ended last, the last one first; also when the server is stopped, and those from before a restart.</summary>
+    /// <summary>
+    /// The connections that ended last, the latest one first. They stay readable when the server is stopped, and include connections from
+    /// before a restart.
+    /// </summary>
     internal IEnumerable<Connection> GetClosed() => _engine.GetClosed().Select(info => new Connection(this, info));
 
     internal bool TryAct(
@@ -362,7 +371,7 @@ public sealed class Server : IDisposable
 
     internal Engine.ConnectionWalk Broadcast(Engine.ConnectionQuery filter, ImmutableArray<byte> data) => _engine.Broadcast(filter, data);
 
-    // On a thread that the engine has started for it, once its last connection has ended.
+    // The engine calls this on a thread that it has started for the purpose, once the last connection has ended.
     private void EndDrained(Engine.Server engine)
     {
         lock (_operation)
@@ -375,7 +384,7 @@ public sealed class Server : IDisposable
         }
     }
 
-    // In this order: connections that end are told to the handlers.
+    // The engine stops first, because connections that end are reported to the handlers.
     private void StopEngine(bool reset, Engine.SocketHandover? sockets = null)
     {
         _engine.Stop(reset, sockets);
@@ -384,7 +393,7 @@ public sealed class Server : IDisposable
 
     private void StartEngine(CancellationToken cancel, Engine.SocketHandover? sockets = null)
     {
-        // In this order: the first message finds its handler.
+        // The pool starts first, so that the first message finds its handler.
         _pool?.Start(cancel);
         try
         {

@@ -2,7 +2,7 @@ using System.Net;
 
 namespace C10kServer;
 
-/// <summary>What a server was started with. The names are those of Start-C10kServer's parameters.</summary>
+/// <summary>The options that a server was started with. They have the names of Start-C10kServer's parameters.</summary>
 public sealed class ServerOptions
 {
     internal ServerOptions(Engine.ServerOptions options, HandlerSource handler)
@@ -60,85 +60,89 @@ public sealed class ServerOptions
         }
     }
 
-    /// <summary>What the server speaks: a built-in protocol, Script, or the type of a compiled handler.</summary>
+    /// <summary>The protocol of the server: a built-in protocol, Script, or the type of a compiled handler.</summary>
     public string Protocol { get; }
 
-    /// <summary>The compiled handler, or its type; none for a built-in protocol.</summary>
+    /// <summary>The compiled handler, or its type. Null for other servers.</summary>
     public object? Handler { get; }
 
-    /// <summary>The addresses to listen on; none where there is only a path, or what systemd passed.</summary>
+    /// <summary>The addresses to listen on. Empty if the server listens on a path alone, or on sockets that systemd passed.</summary>
     public IPAddress[] Address { get; }
 
     /// <summary>The path of the Unix domain socket to listen on.</summary>
     public string? UnixPath { get; }
 
-    /// <summary>The mode of its file; none where the process's umask was left to decide.</summary>
+    /// <summary>The mode of the socket's file. Null if the process's umask decides.</summary>
     public UnixFileMode? UnixMode { get; }
 
-    /// <summary>Whether sockets that systemd passed are listened on.</summary>
+    /// <summary>Whether the server listens on sockets that systemd passed.</summary>
     public bool SystemdSocket { get; }
 
     /// <summary>Whether a server on :: takes IPv4 connections too.</summary>
     public bool DualMode { get; }
 
-    /// <summary>The port that was asked for; 0 left the choice to the kernel.</summary>
+    /// <summary>The port that was asked for. 0 lets the kernel choose.</summary>
     public int Port { get; }
 
     /// <summary>The number of worker threads.</summary>
     public int WorkerCount { get; }
 
-    /// <summary>The length that was asked for the accept queue.</summary>
+    /// <summary>The length of the accept queue that was asked for.</summary>
     public int Backlog { get; }
 
-    /// <summary>The most connections at a time; 0 is what the descriptor limit allows.</summary>
+    /// <summary>The highest number of connections at a time. 0 means as many as the descriptor limit allows.</summary>
     public int MaxConnection { get; }
 
-    /// <summary>The most connections of one remote address at a time; 0 is no such limit.</summary>
+    /// <summary>The highest number of connections of one remote address at a time. 0 means no limit.</summary>
     public int MaxConnectionPerAddress { get; }
 
-    /// <summary>The most connections accepted a second; 0 is no such limit.</summary>
+    /// <summary>The highest number of connections accepted per second. 0 means no limit.</summary>
     public int AcceptRate { get; }
 
     /// <summary>How new connections are dealt to the workers.</summary>
     public DispatchMode Dispatch { get; }
 
-    /// <summary>How long a connection may be idle; zero is for ever.</summary>
+    /// <summary>How long a connection may be idle. Zero means no limit.</summary>
     public TimeSpan IdleTimeout { get; }
 
-    /// <summary>How long a connection's first message may take; zero is for ever.</summary>
+    /// <summary>How long a connection's first message may take. Zero means no limit.</summary>
     public TimeSpan HandshakeTimeout { get; }
 
-    /// <summary>How long the peer's end is awaited after this side has closed.</summary>
+    /// <summary>How long this side waits for the peer's end after it has closed.</summary>
     public TimeSpan LingerTimeout { get; }
 
-    /// <summary>How long a peer may take no output.</summary>
+    /// <summary>How long a peer may accept no output.</summary>
     public TimeSpan WriteTimeout { get; }
 
-    /// <summary>How long a peer may be silent until it is probed; zero is no probing.</summary>
+    /// <summary>How long a peer may be silent before it is probed. Zero means no probes.</summary>
     public TimeSpan KeepAlive { get; }
 
-    /// <summary>How long sent data may stay unacknowledged; zero is the kernel's default.</summary>
+    /// <summary>How long sent data may stay unacknowledged. Zero means the kernel's default.</summary>
     public TimeSpan UserTimeout { get; }
 
-    /// <summary>The bytes of queued output above which a connection is not read, and its script handler gets no message.</summary>
+    /// <summary>
+    /// The bytes of queued output above which the server does not read from a connection, and the connection's script handler gets no message.
+    /// </summary>
     public int HighWaterMark { get; }
 
-    /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
+    /// <summary>The microseconds for which a worker polls for more events before it blocks.</summary>
     public int BusyPoll { get; }
 
-    /// <summary>The bytes that may wait to be sent on a connection.</summary>
+    /// <summary>The highest number of bytes that may wait to be sent on a connection.</summary>
     public int MaxSendQueue { get; }
 
     /// <summary>Whether small writes are sent at once.</summary>
     public bool NoDelay { get; }
 
-    /// <summary>What matters less is not logged.</summary>
+    /// <summary>The log level. Less important records are not logged.</summary>
     public LogLevel LogLevel { get; }
 
-    /// <summary>The file that the log is appended to, with its full path; none where there is none.</summary>
+    /// <summary>The file that the log is appended to, with its full path. Null if there is none.</summary>
     public string? LogPath { get; }
 
-    /// <summary>The script that is called with each message; what follows is there for such a handler alone.</summary>
+    /// <summary>
+    /// The script that is called with each message. This property and most of the following ones have a value only for a script handler.
+    /// </summary>
     public string? ScriptBlock { get; }
 
     /// <summary>The script that is called when a connection opens.</summary>
@@ -147,49 +151,49 @@ public sealed class ServerOptions
     /// <summary>The script that is called when a connection is over.</summary>
     public string? OnClose { get; }
 
-    /// <summary>Where a message ends.</summary>
+    /// <summary>The rule for where a message ends.</summary>
     public Framing? Framing { get; }
 
-    /// <summary>What ends a message, where that is a delimiter.</summary>
+    /// <summary>The delimiter that ends a message, if the framing has one.</summary>
     public object? Delimiter { get; }
 
-    /// <summary>The bytes of the length before a message.</summary>
+    /// <summary>The number of bytes of the length that stands before a message.</summary>
     public int? LengthSize { get; }
 
-    /// <summary>Their order.</summary>
+    /// <summary>The byte order of that length.</summary>
     public ByteOrder? ByteOrder { get; }
 
-    /// <summary>The bytes of a message of fixed size.</summary>
+    /// <summary>The number of bytes of a message of fixed size.</summary>
     public int? MessageSize { get; }
 
-    /// <summary>What ends the lines that are sent.</summary>
+    /// <summary>The end of the lines that the handler sends.</summary>
     public NewLine? NewLine { get; }
 
-    /// <summary>How text is encoded.</summary>
+    /// <summary>The encoding of text.</summary>
     public string? Encoding { get; }
 
-    /// <summary>Whether the handler gets bytes.</summary>
+    /// <summary>Whether the handler gets bytes instead of text.</summary>
     public bool? AsByteStream { get; }
 
-    /// <summary>The most bytes that a message may have; none where nothing ends a message.</summary>
+    /// <summary>The highest number of bytes that a message may have. Null if messages have no end.</summary>
     public int? MaxMessage { get; }
 
-    /// <summary>How long a message that has begun may take to be complete; zero is for ever. None where nothing ends a message.</summary>
+    /// <summary>How long a message that has begun may take until it is complete. Zero means no limit. Null if messages have no end.</summary>
     public TimeSpan? MessageTimeout { get; }
 
     /// <summary>The number of handler threads.</summary>
     public int? HandlerCount { get; }
 
-    /// <summary>How long the handler may take with a message; zero is for ever.</summary>
+    /// <summary>How long the handler may take for a message. Zero means no limit.</summary>
     public TimeSpan? HandlerTimeout { get; }
 
-    /// <summary>The modules of the handler's runspaces.</summary>
+    /// <summary>The modules that the handler's runspaces import.</summary>
     public string[]? ImportModule { get; }
 
-    /// <summary>Further arguments of the scripts.</summary>
+    /// <summary>The further arguments of the scripts.</summary>
     public object?[]? ArgumentList { get; }
 
-    /// <summary>The options that tell servers apart.</summary>
+    /// <summary>A short text with the options that distinguish one server from another.</summary>
     /// <returns>For instance "Echo, 8 workers".</returns>
     public override string ToString() => $"{Protocol}, {WorkerCount} worker{(WorkerCount == 1 ? "" : "s")}";
 }

@@ -1,12 +1,12 @@
 namespace C10kServer;
 
-/// <summary>Whose servers are meant.</summary>
+/// <summary>The set of servers that a cmdlet means.</summary>
 /// <remarks>The numbers never change, because ConvertTo-Json writes them.</remarks>
 public enum ServerScope
 {
-    /// <summary>All that run in this process, whichever runspace started them.</summary>
+    /// <summary>All servers that run in this process, whichever runspace started them.</summary>
     Process = 0,
 
-    /// <summary>Those that this runspace started.</summary>
+    /// <summary>The servers that this runspace started.</summary>
     Runspace = 1,
 }

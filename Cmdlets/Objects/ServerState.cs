@@ -1,27 +1,27 @@
 namespace C10kServer;
 
-/// <summary>Where a server is in its life.</summary>
+/// <summary>The states of a server.</summary>
 /// <remarks>
-/// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's enum of the same name, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum ServerState
 {
-    /// <summary>Made, and not started yet.</summary>
+    /// <summary>The server exists, and is not started yet.</summary>
     Created = 0,
 
-    /// <summary>Listening and accepting.</summary>
+    /// <summary>The server listens and accepts.</summary>
     Running = 1,
 
-    /// <summary>Listening; connections wait in the kernel's accept queue. Those that are open go on.</summary>
+    /// <summary>The server listens and does not accept: new connections wait in the kernel's accept queue. Open connections go on.</summary>
     Suspended = 2,
 
-    /// <summary>No longer listening; connections may finish, and after the last one the server stops.</summary>
+    /// <summary>The server no longer listens. Connections may finish, and after the last one the server stops.</summary>
     Draining = 3,
 
-    /// <summary>Over: no descriptor and no thread is left, the counters are final.</summary>
+    /// <summary>The server is over: no descriptor and no thread is left, and the counters are final.</summary>
     Stopped = 4,
 
-    /// <summary>Over, because a thread of the engine failed; LastError tells why.</summary>
+    /// <summary>The server is over because a thread of the engine failed. LastError says why.</summary>
     Faulted = 5,
 }

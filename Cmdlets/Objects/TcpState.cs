@@ -2,12 +2,12 @@ namespace C10kServer;
 
 /// <summary>The kernel's state of a TCP connection, with the kernel's numbers.</summary>
 /// <remarks>
-/// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's enum of the same name, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum TcpState
 {
-    /// <summary>Not known.</summary>
+    /// <summary>The state is not known.</summary>
     Unknown = 0,
 
     /// <summary>Both directions are open.</summary>
@@ -22,24 +22,24 @@ public enum TcpState
     /// <summary>This end has finished; the peer has not acknowledged that.</summary>
     FinWait1 = 4,
 
-    /// <summary>This end has finished, and the peer knows.</summary>
+    /// <summary>This end has finished, and the peer has acknowledged that.</summary>
     FinWait2 = 5,
 
-    /// <summary>Both have finished; late packets are waited for.</summary>
+    /// <summary>Both ends have finished; this end waits for late packets.</summary>
     TimeWait = 6,
 
-    /// <summary>Over.</summary>
+    /// <summary>The connection is over.</summary>
     Close = 7,
 
     /// <summary>The peer has finished; this end has not.</summary>
     CloseWait = 8,
 
-    /// <summary>Both have finished; the peer has not acknowledged that.</summary>
+    /// <summary>Both ends have finished; the peer has not acknowledged that.</summary>
     LastAck = 9,
 
-    /// <summary>A listening socket.</summary>
+    /// <summary>The socket is a listening socket.</summary>
     Listen = 10,
 
-    /// <summary>Both finished at the same time.</summary>
+    /// <summary>Both ends finished at the same time.</summary>
     Closing = 11,
 }

@@ -1,6 +1,6 @@
 namespace C10kServer;
 
-/// <summary>A worker thread of a server, as it was when it was asked for.</summary>
+/// <summary>A worker thread of a server, as it was when the object was made.</summary>
 public sealed class Worker
 {
     internal Worker(Server server, Engine.WorkerInfo info, double busyPercent)
@@ -18,7 +18,7 @@ public sealed class Worker
         Stalls = info.Stalls;
     }
 
-    // Not public: a worker that is exported would take its whole server along.
+    // This is not public, because an export of a worker would export its whole server, too.
     internal Server Server { get; }
 
     /// <summary>The worker's number in its server, from 0.</summary>
@@ -30,7 +30,7 @@ public sealed class Worker
     /// <summary>The name of the worker's server.</summary>
     public string ServerName => Server.Name;
 
-    /// <summary>The kernel's number of the thread, the one that top -H shows.</summary>
+    /// <summary>The kernel's number of the thread, which top -H shows.</summary>
     public int ThreadId { get; }
 
     /// <summary>What the thread is doing.</summary>
@@ -39,28 +39,28 @@ public sealed class Worker
     /// <summary>The connections that the worker owns.</summary>
     public int ConnectionCount { get; }
 
-    /// <summary>How often the loop was woken.</summary>
+    /// <summary>The number of times that the loop was woken.</summary>
     public long Wakeups { get; }
 
-    /// <summary>The events that it was woken for.</summary>
+    /// <summary>The number of events that epoll gave to the loop.</summary>
     public long Events { get; }
 
-    /// <summary>The events for each wake-up: the higher, the busier.</summary>
+    /// <summary>The average number of events per wake-up. A higher number means a busier worker.</summary>
     public double EventsPerWakeup => Wakeups == 0 ? 0 : Math.Round((double)Events / Wakeups, 2);
 
     /// <summary>The processor time that the thread has used.</summary>
     public TimeSpan CpuTime { get; }
 
-    /// <summary>The share of a processor that the thread used since the last look, or since the start for the first one.</summary>
+    /// <summary>The percentage of a processor that the thread used since the last look, or since the start for the first look.</summary>
     public double BusyPercent { get; }
 
-    /// <summary>The commands that wait for the worker.</summary>
+    /// <summary>The number of commands that wait for the worker.</summary>
     public int QueueLength { get; }
 
-    /// <summary>The turns of the loop that took more than 100 ms.</summary>
+    /// <summary>The number of turns of the loop that took more than 100 ms.</summary>
     public long Stalls { get; }
 
-    /// <summary>The worker in short.</summary>
+    /// <summary>A short text for the worker.</summary>
     /// <returns>For instance "C10k1 worker 3".</returns>
     public override string ToString() => $"{ServerName} worker {Id}";
 }

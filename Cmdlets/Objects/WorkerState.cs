@@ -2,17 +2,17 @@ namespace C10kServer;
 
 /// <summary>What a worker thread is doing.</summary>
 /// <remarks>
-/// The engine's enum of that name, said again: the engine lives in a load context of its own, where a type literal does not
-/// reach it. The numbers never change, because ConvertTo-Json writes them.
+/// Repeats the engine's enum of the same name, because the engine is in a load context of its own, which a type literal in a script does
+/// not reach. The numbers never change, because ConvertTo-Json writes them.
 /// </remarks>
 public enum WorkerState
 {
-    /// <summary>Its loop turns.</summary>
+    /// <summary>The worker's loop runs.</summary>
     Running = 0,
 
-    /// <summary>Something holds its loop, a handler that blocks for instance.</summary>
+    /// <summary>Something blocks the worker's loop, for instance a handler.</summary>
     Stalled = 1,
 
-    /// <summary>Its server was stopped.</summary>
+    /// <summary>The worker's server was stopped.</summary>
     Stopped = 2,
 }
