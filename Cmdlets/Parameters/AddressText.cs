@@ -3,8 +3,8 @@ using System.Net.Sockets;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Reads addresses strictly.</summary>
-/// <remarks>IPAddress.Parse takes '5' for 0.0.0.5 and '010.0.0.1' for 8.0.0.1; a typing error must never become an address.</remarks>
+/// <summary>Reads IP addresses strictly.</summary>
+/// <remarks>IPAddress.Parse reads '5' as 0.0.0.5 and '010.0.0.1' as 8.0.0.1. A typing error must never become an address.</remarks>
 internal static class AddressText
 {
     internal static IPAddress? Parse(string text) =>
@@ -34,7 +34,7 @@ internal static class AddressText
 
     private static IPAddress? ParseV6(string text)
     {
-        // The framework's parser also takes brackets, ports and prefixes, which are no part of an address.
+        // The framework's parser also accepts brackets, ports and prefixes, which do not belong to an address.
         int scope = text.IndexOf('%', StringComparison.Ordinal);
         string number = scope < 0 ? text : text[..scope];
         return number.All(c => char.IsAsciiHexDigit(c) || c is ':' or '.')

@@ -4,12 +4,15 @@ using System.Globalization;
 namespace C10kServer.Parameters;
 
 /// <summary>
-/// Reads bytes out of whatever array or list the shell made of them: the sum of two byte[] is an object[], and so is what came out of a pipeline.
+/// Reads bytes from any array or list that the shell made from them. The sum of two byte[] is an object[], and so is the output of a pipeline.
 /// </summary>
 internal static class ByteList
 {
-    /// <summary>The bytes of a byte, an array or a list; in these, whole numbers from 0 to 255 count as bytes. Null: the value is none.</summary>
-    /// <exception cref="ArgumentException">It is one, and has something else in it.</exception>
+    /// <summary>
+    /// The bytes of a byte, an array or a list. In an array or a list, whole numbers from 0 to 255 count as bytes. Returns null for any other
+    /// value.
+    /// </summary>
+    /// <exception cref="ArgumentException">An element of the array or list is not a byte.</exception>
     internal static byte[]? Read(object? value)
     {
         switch (Argument.Unwrap(value))
@@ -31,10 +34,10 @@ internal static class ByteList
         }
     }
 
-    /// <exception cref="ArgumentException">It is no byte.</exception>
+    /// <exception cref="ArgumentException">The value is not a byte.</exception>
     internal static byte ReadByte(object? value)
     {
-        // Numbers alone: of strings nobody knows whether they are to be joined, or are numbers.
+        // Only numbers are accepted, because a string could be meant as text to join or as a number.
         object? number = Argument.Unwrap(value);
         return number switch
         {

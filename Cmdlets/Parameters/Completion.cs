@@ -4,10 +4,12 @@ using System.Management.Automation.Language;
 
 namespace C10kServer.Parameters;
 
-/// <summary>What the completers have in common.</summary>
+/// <summary>Helpers that the completers share.</summary>
 internal static class Completion
 {
-    /// <summary>A completed argument, if it begins with what is typed; quoted where the shell would split it.</summary>
+    /// <summary>
+    /// Offers a text as a completion if it begins with what is typed. The text is quoted if the shell would split it otherwise.
+    /// </summary>
     internal static IEnumerable<CompletionResult> Offer(string text, string typed, string toolTip)
     {
         typed = typed.Trim('\'', '"');
@@ -21,7 +23,7 @@ internal static class Completion
         yield return new CompletionResult(quoted, text, CompletionResultType.ParameterValue, toolTip);
     }
 
-    /// <summary>The servers that the line's -Server means; without one that can be read so far, all.</summary>
+    /// <summary>The servers that the command's -Server means. All servers if there is no -Server, or none that can be read so far.</summary>
     internal static Server[] Servers(IDictionary fakeBoundParameters)
     {
         try
@@ -32,7 +34,7 @@ internal static class Completion
         }
         catch (WildcardPatternException)
         {
-            // It is being typed.
+            // The pattern is not complete yet.
             return ServerRegistry.List();
         }
 
@@ -45,7 +47,7 @@ internal static class Completion
         };
     }
 
-    /// <summary>What the line says about a server in tool tips.</summary>
+    /// <summary>The text about a server in tool tips.</summary>
     internal static string Describe(Server server) =>
         $"{server.Protocol} on {server.EndPoint}, {server.State}, {server.ConnectionCount} connections";
 }

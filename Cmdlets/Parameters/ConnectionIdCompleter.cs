@@ -5,12 +5,12 @@ using System.Management.Automation.Language;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Completes the Ids of connections, as many as one would look through.</summary>
+/// <summary>Completes the Ids of connections. The number of offers is limited to what a user would look through.</summary>
 public sealed class ConnectionIdCompleter : IArgumentCompleter
 {
     private const int Most = 100;
 
-    // A key was pressed: no answer is better than a late one.
+    // The user has pressed a key and waits, so that no answer is better than a late one.
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(300);
 
     /// <summary>Offers the Ids that begin with what is typed.</summary>
@@ -19,7 +19,7 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
     /// <param name="wordToComplete">What is typed.</param>
     /// <param name="commandAst">Not used.</param>
     /// <param name="fakeBoundParameters">The other arguments of the command.</param>
-    /// <returns>The Ids: the lowest where there are more than one would look through, none where a worker did not answer in time.</returns>
+    /// <returns>The Ids; the lowest ones if there are too many to look through, and none if a worker did not answer in time.</returns>
     public IEnumerable<CompletionResult> CompleteArgument(
         string commandName, string parameterName, string wordToComplete, CommandAst commandAst, IDictionary fakeBoundParameters)
     {
@@ -28,7 +28,8 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
         {
             if (!TryList(server, fakeBoundParameters.Contains("Closed"), out IEnumerable<Connection> connections))
             {
-                // The prompt inserts what all offers begin with, which nobody knows here.
+                // The prompt inserts the common beginning of all offers. An incomplete list could have a longer common beginning than the
+                // full one.
                 return [];
             }
 
@@ -43,8 +44,8 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
     }
 
     /// <summary>
-    /// The lowest Ids, and the first and the last in the order of characters: what these two begin with is what all Ids begin with, so
-    /// that a prompt that inserts the common beginning of the offers inserts nothing that some Ids lack.
+    /// The lowest Ids, and the first and the last in the order of characters. The common beginning of the first and the last is the common
+    /// beginning of all Ids. A prompt that inserts the common beginning of the offers then inserts nothing that some Ids lack.
     /// </summary>
     private static IEnumerable<(string Id, Connection Connection)> Choose(List<(string Id, Connection Connection)> matching)
     {
@@ -59,7 +60,9 @@ public sealed class ConnectionIdCompleter : IArgumentCompleter
         return matching.Take(Most - 2).Append(first).Append(last).Distinct().OrderBy(static one => one.Connection.Id);
     }
 
-    /// <summary>False when a worker did not answer in time, so that the list would not be whole.</summary>
+    /// <summary>
+    /// Lists the connections of a server. Returns false if a worker did not answer in time, because the list would not be complete.
+    /// </summary>
     private static bool TryList(Server server, bool closed, out IEnumerable<Connection> connections)
     {
         if (closed)

@@ -5,14 +5,14 @@ using C10kServer.Parameters;
 namespace C10kServer;
 
 /// <summary>
-/// What -InputObject of a cmdlet that acts on connections was given: a connection of this process, or something else. It can be made from any
-/// object, so that every object of a pipeline arrives at -InputObject and is named in an error if it is wrong.
+/// The value of -InputObject of a cmdlet that acts on connections: a connection of this process, or something else. A target can be made from any
+/// object, so that every object of a pipeline reaches -InputObject, and an error can name the object if it is wrong.
 /// </summary>
-/// <remarks>Jobs, processes and servers have an Id too. The connection that has the same number is never meant.</remarks>
+/// <remarks>Jobs, processes and servers have an Id, too. A connection that happens to have the same number is never meant.</remarks>
 [TypeConverter(typeof(TargetConverter))]
 public sealed class ConnectionTarget
 {
-    /// <summary>Makes a target. An object that is not a connection is an error of the cmdlet, not of this constructor.</summary>
+    /// <summary>Makes a target. The cmdlet, not this constructor, reports an object that is not a connection.</summary>
     /// <param name="value">A connection, or any other object.</param>
     public ConnectionTarget(object? value)
     {
@@ -41,25 +41,28 @@ public sealed class ConnectionTarget
         }
     }
 
-    /// <summary>What was given.</summary>
+    /// <summary>The object that was given.</summary>
     public object? Value { get; }
 
-    /// <summary>The connection's server; none where there is a problem.</summary>
+    /// <summary>The connection's server. Null if there is a problem.</summary>
     internal Server? Server { get; }
 
-    /// <summary>Where the engine finds the connection. Not a field: a struct of the engine's would load the engine with the cmdlets.</summary>
+    /// <summary>
+    /// The reference by which the engine finds the connection. It is not a field, because a field of the engine's struct type would load the
+    /// engine together with the cmdlets.
+    /// </summary>
     internal Engine.ConnectionRef Reference =>
         Value is Connection row ? row.ToReference() : new Engine.ConnectionRef(((LiveConnection)Value!).Id);
 
-    /// <summary>The connection in full, for the question whether to act on it.</summary>
+    /// <summary>The full name of the connection, for the question whether to act on it.</summary>
     internal string Name { get; } = "";
 
-    /// <summary>A server or a worker, which a cmdlet may take for all of its connections.</summary>
+    /// <summary>A server or a worker that was given. A cmdlet may take it for all of its connections.</summary>
     internal ServerSelector? All { get; }
 
     internal TargetProblem? Problem { get; }
 
-    /// <summary>What was given, in short.</summary>
+    /// <summary>A short text for the object that was given.</summary>
     /// <returns>For instance "#17 192.0.2.7:50112".</returns>
     public override string ToString() => Value?.ToString() ?? "";
 }

@@ -5,17 +5,17 @@ using C10kServer.Parameters;
 namespace C10kServer;
 
 /// <summary>
-/// A length of time as a parameter takes it: a number is seconds; '500us', '500ms', '30s', '2m', '1h' and '1d' have a unit; 'hh:mm:ss' and
-/// TimeSpan objects are taken as they are. A duration is never negative.
+/// A length of time as a parameter accepts it. A number means seconds. '500us', '500ms', '30s', '2m', '1h' and '1d' have a unit. 'hh:mm:ss' and
+/// TimeSpan objects are accepted, too. A duration is never negative.
 /// </summary>
 /// <remarks>
-/// A TimeSpan parameter would read 5 as 500 nanoseconds and '5' as five days. The conversion belongs to the type and not to an attribute of the
-/// parameter, because mocks, proxies and restricted endpoints copy a parameter's type and leave out attributes that PowerShell does not know.
+/// A TimeSpan parameter would read 5 as 500 nanoseconds and '5' as five days. The type does the conversion, not an attribute of the
+/// parameter, because mocks, proxies and restricted endpoints copy a parameter's type and omit attributes that PowerShell does not know.
 /// </remarks>
 [TypeConverter(typeof(DurationConverter))]
 public readonly struct Duration : IEquatable<Duration>, IComparable<Duration>, IComparable
 {
-    // From the largest to the smallest: the text has the first that divides the duration.
+    // The units are ordered from the largest to the smallest, because the text uses the first unit that divides the duration.
     private static readonly (string Name, long Ticks)[] Units =
     [
         ("d", System.TimeSpan.TicksPerDay),
@@ -28,7 +28,7 @@ public readonly struct Duration : IEquatable<Duration>, IComparable<Duration>, I
 
     internal Duration(TimeSpan timeSpan) => TimeSpan = timeSpan;
 
-    /// <summary>The duration as .NET has it.</summary>
+    /// <summary>The duration as a .NET TimeSpan.</summary>
     public TimeSpan TimeSpan { get; }
 
     /// <summary>The duration in seconds.</summary>
@@ -37,7 +37,7 @@ public readonly struct Duration : IEquatable<Duration>, IComparable<Duration>, I
     /// <summary>The duration in milliseconds.</summary>
     public double TotalMilliseconds => TimeSpan.TotalMilliseconds;
 
-    /// <summary>The duration as .NET has it.</summary>
+    /// <summary>Converts the duration to a .NET TimeSpan.</summary>
     /// <param name="duration">The duration.</param>
     public static implicit operator TimeSpan(Duration duration) => duration.TimeSpan;
 
@@ -71,32 +71,32 @@ public readonly struct Duration : IEquatable<Duration>, IComparable<Duration>, I
     /// <param name="right">Another one.</param>
     public static bool operator >=(Duration left, Duration right) => left.CompareTo(right) >= 0;
 
-    /// <summary>The duration as .NET has it.</summary>
+    /// <summary>The duration as a .NET TimeSpan.</summary>
     /// <returns>The same as <see cref="TimeSpan"/>.</returns>
     public TimeSpan ToTimeSpan() => TimeSpan;
 
-    /// <summary>Whether another duration is as long.</summary>
-    /// <param name="other">The other one.</param>
-    /// <returns>True when it is.</returns>
+    /// <summary>Whether another duration has the same length.</summary>
+    /// <param name="other">The other duration.</param>
+    /// <returns>True if both have the same length.</returns>
     public bool Equals(Duration other) => TimeSpan == other.TimeSpan;
 
-    /// <summary>Whether an object is a duration that is as long.</summary>
+    /// <summary>Whether an object is a duration of the same length.</summary>
     /// <param name="obj">The object.</param>
-    /// <returns>True when it is.</returns>
+    /// <returns>True if the object is such a duration.</returns>
     public override bool Equals(object? obj) => obj is Duration other && Equals(other);
 
-    /// <summary>The same number for equal durations.</summary>
-    /// <returns>The number.</returns>
+    /// <summary>A hash code that is the same for equal durations.</summary>
+    /// <returns>The hash code.</returns>
     public override int GetHashCode() => TimeSpan.GetHashCode();
 
-    /// <summary>Compares by length.</summary>
+    /// <summary>Compares two durations by length.</summary>
     /// <param name="other">The other duration.</param>
     /// <returns>Less than 0 when this one is shorter, 0 when both are equal, more than 0 when this one is longer.</returns>
     public int CompareTo(Duration other) => TimeSpan.CompareTo(other.TimeSpan);
 
-    /// <summary>Compares by length.</summary>
-    /// <param name="obj">The other duration.</param>
-    /// <returns>As for durations.</returns>
+    /// <summary>Compares a duration and an object by length.</summary>
+    /// <param name="obj">The other duration, or null.</param>
+    /// <returns>The same as for two durations. Null counts as shorter than any duration.</returns>
     /// <exception cref="ArgumentException">The object is not a duration.</exception>
     public int CompareTo(object? obj) => obj switch
     {
@@ -105,7 +105,7 @@ public readonly struct Duration : IEquatable<Duration>, IComparable<Duration>, I
         _ => throw new ArgumentException("A duration can be compared with another duration only.", nameof(obj)),
     };
 
-    /// <summary>The duration as a parameter takes it.</summary>
+    /// <summary>The duration in the form that a parameter accepts.</summary>
     /// <returns>For instance "0s", "500ms", "90m".</returns>
     public override string ToString()
     {
@@ -118,7 +118,7 @@ public readonly struct Duration : IEquatable<Duration>, IComparable<Duration>, I
             }
         }
 
-        // Less than a microsecond is left over, or there is nothing at all.
+        // The duration has a fraction of a microsecond, or is zero.
         return string.Create(CultureInfo.InvariantCulture, $"{TimeSpan.TotalSeconds:0.#######}s");
     }
 }

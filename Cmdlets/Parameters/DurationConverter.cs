@@ -4,47 +4,50 @@ using System.Numerics;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Makes a <see cref="Duration"/> of what a user gave. PowerShell finds and calls it, whatever the value is bound to.</summary>
+/// <summary>Makes a <see cref="Duration"/> from a user's value. PowerShell finds and calls the converter wherever the value is bound.</summary>
 /// <remarks>
-/// s, d, us, y and n are PowerShell's own number suffixes: it reads a bare 0.5s as [int16] 0, 1.5s as [int16] 2 and 1d as [decimal] 1. For an
-/// argument it keeps the text beside the number, in the PSObject around it, and the text is what the user meant. Where there is no text (an
-/// element of an array or a hashtable, a variable, an expression) the suffix is lost, and nothing tells one day from one second.
+/// s, d, us, y and n are PowerShell's own number suffixes. PowerShell reads a bare 0.5s as [int16] 0, 1.5s as [int16] 2 and 1d as [decimal]
+/// 1. For an argument it keeps the text beside the number, in the PSObject around the number, and the text is what the user meant. An element
+/// of an array or a hashtable, a variable and an expression have no such text. The suffix is lost there, and nothing distinguishes one day
+/// from one second.
 /// </remarks>
 public sealed class DurationConverter : PSTypeConverter
 {
     private const string Wanted =
         "Give a number of seconds (5, 0.5), a number with a unit ('500ms', '30s', '2m', '1h', '1d'), 'hh:mm:ss' or a TimeSpan.";
 
-    // What PowerShell puts before the name of a type when an object comes from another process or a file.
+    // PowerShell puts "Deserialized." before the type's name when an object comes from another process or a file.
     private const string CopyName = "Deserialized.C10kServer.Duration";
 
     private const NumberStyles Plain = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowTrailingWhite;
 
-    /// <summary>Whether there is anything to read. What cannot be read is an error of <see cref="ConvertFrom(object, Type, IFormatProvider, bool)"/>.</summary>
+    /// <summary>
+    /// Always true. For a value that cannot be read, <see cref="ConvertFrom(object, Type, IFormatProvider, bool)"/> throws an error.
+    /// </summary>
     /// <param name="sourceValue">The value.</param>
     /// <param name="destinationType">Not used.</param>
-    /// <returns>True, so that the error is this converter's own.</returns>
+    /// <returns>True, so that the error comes from this converter.</returns>
     public override bool CanConvertFrom(object sourceValue, Type destinationType) => true;
 
     /// <inheritdoc cref="CanConvertFrom(object, Type)"/>
     public override bool CanConvertFrom(PSObject sourceValue, Type destinationType) => true;
 
-    /// <summary>Reads a value of which there is no text.</summary>
+    /// <summary>Reads a value for which there is no text.</summary>
     /// <param name="sourceValue">The value.</param>
     /// <param name="destinationType">Not used.</param>
     /// <param name="formatProvider">Not used: a duration is read the same way in every culture.</param>
     /// <param name="ignoreCase">Not used.</param>
     /// <returns>A Duration.</returns>
-    /// <exception cref="PSInvalidCastException">The value is not a duration; the message says what is.</exception>
+    /// <exception cref="PSInvalidCastException">The value is not a duration; the message says what a duration is.</exception>
     public override object ConvertFrom(object sourceValue, Type destinationType, IFormatProvider formatProvider, bool ignoreCase) =>
         Read(Argument.Unwrap(sourceValue), sourceValue as PSObject);
 
-    /// <summary>Reads a value in the shell's wrapping, which has the argument's own text where the value is a bare number.</summary>
+    /// <summary>Reads a value in the shell's wrapping. If the value is a bare number, the wrapping has the argument's own text.</summary>
     /// <inheritdoc cref="ConvertFrom(object, Type, IFormatProvider, bool)"/>
     public override object ConvertFrom(PSObject sourceValue, Type destinationType, IFormatProvider formatProvider, bool ignoreCase) =>
         Read(Argument.Unwrap(sourceValue), sourceValue);
 
-    /// <summary>Whether a duration becomes an object of another type. Its cast to TimeSpan needs no converter.</summary>
+    /// <summary>Always false. The cast to TimeSpan does not need a converter.</summary>
     /// <param name="sourceValue">The duration.</param>
     /// <param name="destinationType">The type.</param>
     /// <returns>False.</returns>
@@ -82,7 +85,10 @@ public sealed class DurationConverter : PSTypeConverter
             : throw new PSInvalidCastException($"'{shown}' is negative, and a duration is not. {Wanted}");
     }
 
-    /// <summary>A number of a type that PowerShell makes of a suffix. The text says which suffix; the number alone could be anything.</summary>
+    /// <summary>
+    /// Reads a number of a type that PowerShell uses for numbers with a suffix. The text says which suffix it was. Without the text the unit
+    /// is unknown.
+    /// </summary>
     private static TimeSpan? ReadSuffixed(object value, PSObject? wrapping)
     {
         string text = Show(value, wrapping);
@@ -96,7 +102,7 @@ public sealed class DurationConverter : PSTypeConverter
             $"in quotes: '1d', '0.5s'. For seconds cast the number to [int] or [double].");
     }
 
-    /// <summary>A duration that was given in another process, as a remote command's argument.</summary>
+    /// <summary>Reads a duration from another process, for instance an argument of a remote command.</summary>
     private static TimeSpan? ReadCopy(PSObject? wrapping) =>
         wrapping is not null && wrapping.TypeNames.Contains(CopyName)
             ? wrapping.Properties[nameof(Duration.TimeSpan)]?.Value as TimeSpan?
@@ -109,7 +115,7 @@ public sealed class DurationConverter : PSTypeConverter
     {
         text = text.Trim();
 
-        // One colon could be minutes or hours: that is not guessed.
+        // A text with one colon could mean minutes or hours, so it is not guessed.
         if (text.Count(c => c == ':') == 2)
         {
             return TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out TimeSpan span) ? span : null;
@@ -138,7 +144,7 @@ public sealed class DurationConverter : PSTypeConverter
 
     private static TimeSpan? Scale(double number, double unit)
     {
-        // In ticks, and rounded, because 0.001 has no exact binary form. Not-a-number fails the comparison too.
+        // The result is rounded to ticks, because 0.001 has no exact binary form. NaN fails the comparison, too.
         double ticks = Math.Round(number * unit * TimeSpan.TicksPerSecond);
         return Math.Abs(ticks) < TimeSpan.MaxValue.Ticks ? TimeSpan.FromTicks((long)ticks) : null;
     }

@@ -4,14 +4,16 @@ using System.Text;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Reads an encoding: an Encoding object, a name as the shell's own cmdlets know it, any other of .NET's, or a code page.</summary>
+/// <summary>
+/// Reads an encoding: an Encoding object, a name that the shell's own cmdlets know, another name that .NET knows, or a code page.
+/// </summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class EncodingAttribute : ArgumentTransformationAttribute
 {
-    /// <summary>UTF-8 without a byte order mark, which nobody expects in the midst of a stream.</summary>
+    /// <summary>UTF-8 without a byte order mark, because nobody expects such a mark in the middle of a stream.</summary>
     internal static readonly Encoding Utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 
-    /// <summary>What the shell's own cmdlets call them.</summary>
+    /// <summary>The encodings by the names that the shell's own cmdlets use.</summary>
     internal static readonly IReadOnlyDictionary<string, Encoding> Names =
         new SortedDictionary<string, Encoding>(StringComparer.OrdinalIgnoreCase)
         {
@@ -24,9 +26,9 @@ public sealed class EncodingAttribute : ArgumentTransformationAttribute
             ["utf32"] = Encoding.UTF32,
         };
 
-    /// <summary>Turns what was given into an encoding.</summary>
+    /// <summary>Turns the argument into an encoding.</summary>
     /// <param name="engineIntrinsics">Not used.</param>
-    /// <param name="inputData">What was given.</param>
+    /// <param name="inputData">The argument as given.</param>
     /// <returns>An Encoding.</returns>
     public override object Transform(EngineIntrinsics engineIntrinsics, object inputData)
     {

@@ -4,7 +4,7 @@ using System.Management.Automation.Language;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Completes the addresses that servers mostly listen on.</summary>
+/// <summary>Completes the addresses that servers usually listen on.</summary>
 public sealed class ListenAddressCompleter : IArgumentCompleter
 {
     private static readonly (string Text, string Meaning)[] Common =

@@ -3,16 +3,20 @@ using System.Net;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Makes a <see cref="ListenAddress"/> of what a user gave. PowerShell finds and calls it, whatever the value is bound to.</summary>
+/// <summary>
+/// Makes a <see cref="ListenAddress"/> from a user's value. PowerShell finds and calls the converter wherever the value is bound.
+/// </summary>
 public sealed class ListenAddressConverter : PSTypeConverter
 {
-    // What PowerShell puts before the name of a type when an object comes from another process or a file.
+    // PowerShell puts "Deserialized." before the type's name when an object comes from another process or a file.
     private const string CopyName = "Deserialized.C10kServer.ListenAddress";
 
-    /// <summary>Whether there is anything to read. What cannot be read is an error of <see cref="ConvertFrom(object, Type, IFormatProvider, bool)"/>.</summary>
+    /// <summary>
+    /// Always true. For a value that cannot be read, <see cref="ConvertFrom(object, Type, IFormatProvider, bool)"/> throws an error.
+    /// </summary>
     /// <param name="sourceValue">The value.</param>
     /// <param name="destinationType">Not used.</param>
-    /// <returns>True, so that the error is this converter's own.</returns>
+    /// <returns>True, so that the error comes from this converter.</returns>
     public override bool CanConvertFrom(object sourceValue, Type destinationType) => true;
 
     /// <inheritdoc cref="CanConvertFrom(object, Type)"/>
@@ -24,7 +28,7 @@ public sealed class ListenAddressConverter : PSTypeConverter
     /// <param name="formatProvider">Not used: an address is read the same way in every culture.</param>
     /// <param name="ignoreCase">Not used.</param>
     /// <returns>A ListenAddress.</returns>
-    /// <exception cref="PSInvalidCastException">The value is not an address; the message says what is.</exception>
+    /// <exception cref="PSInvalidCastException">The value is not an address; the message says what an address is.</exception>
     public override object ConvertFrom(object sourceValue, Type destinationType, IFormatProvider formatProvider, bool ignoreCase) =>
         Argument.Unwrap(sourceValue) switch
         {
@@ -42,7 +46,7 @@ public sealed class ListenAddressConverter : PSTypeConverter
     public override object ConvertFrom(PSObject sourceValue, Type destinationType, IFormatProvider formatProvider, bool ignoreCase) =>
         ConvertFrom((object)sourceValue, destinationType, formatProvider, ignoreCase);
 
-    /// <summary>Whether an address becomes an object of another type. Its cast to IPAddress needs no converter.</summary>
+    /// <summary>Always false. The cast to IPAddress does not need a converter.</summary>
     /// <param name="sourceValue">The address.</param>
     /// <param name="destinationType">The type.</param>
     /// <returns>False.</returns>

@@ -5,16 +5,16 @@ using System.Net.Sockets;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Reads addresses to filter by: an address, or a network as address/prefix.</summary>
+/// <summary>Reads the addresses of a filter: each is an address, or a network as address/prefix.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class NetworkAttribute : ArgumentTransformationAttribute
 {
-    // The prefix of ::ffff:0:0/96, under which IPv6 sockets show IPv4 peers.
+    // The length of the prefix ::ffff:0:0/96. IPv6 sockets show IPv4 peers with addresses of this network.
     private const int MappedPrefix = 96;
 
-    /// <summary>Turns what was given into networks; a single address is a network of one.</summary>
+    /// <summary>Turns the argument into networks. A single address becomes a network of one address.</summary>
     /// <param name="engineIntrinsics">Not used.</param>
-    /// <param name="inputData">What was given.</param>
+    /// <param name="inputData">The argument as given.</param>
     /// <returns>An array of IPNetwork.</returns>
     public override object Transform(EngineIntrinsics engineIntrinsics, object inputData) =>
         Argument.Each(inputData).Select(Read).ToArray();
@@ -48,7 +48,7 @@ public sealed class NetworkAttribute : ArgumentTransformationAttribute
         return int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int prefix) ? Network(address, prefix) : null;
     }
 
-    /// <summary>Whether a network has an address. One with a zone (fe80::%2/64) has those of that zone alone.</summary>
+    /// <summary>Whether a network contains an address. A network with a zone (fe80::%2/64) contains the addresses of that zone only.</summary>
     internal static bool Contains(IPNetwork network, IPAddress address) =>
         network.Contains(address)
         && (address.AddressFamily != AddressFamily.InterNetworkV6
@@ -56,7 +56,9 @@ public sealed class NetworkAttribute : ArgumentTransformationAttribute
             || network.BaseAddress.ScopeId == 0
             || network.BaseAddress.ScopeId == address.ScopeId);
 
-    /// <summary>Bits behind the prefix are dropped, so that a host's own address with its prefix names its network.</summary>
+    /// <summary>
+    /// Makes a network. Bits after the prefix are dropped, so that a host's own address with its prefix names the host's network.
+    /// </summary>
     private static IPNetwork? Network(IPAddress address, int? prefix)
     {
         if (address.IsIPv4MappedToIPv6 && prefix is null or >= MappedPrefix)
@@ -77,7 +79,7 @@ public sealed class NetworkAttribute : ArgumentTransformationAttribute
             bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
         }
 
-        // The zone stays: fe80::1 on one interface is another host than on the next.
+        // The zone is kept, because fe80::1 on one interface is a different host from fe80::1 on another interface.
         return new IPNetwork(bytes.Length == 4 ? new IPAddress(bytes) : new IPAddress(bytes, address.ScopeId), length);
     }
 }

@@ -5,7 +5,7 @@ using System.Management.Automation.Language;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Completes the Ids of the servers that there are.</summary>
+/// <summary>Completes the Ids of the existing servers.</summary>
 public sealed class ServerIdCompleter : IArgumentCompleter
 {
     /// <summary>Offers the Ids that begin with what is typed.</summary>

@@ -2,13 +2,13 @@ using System.Management.Automation;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Checks the name of a new server: something that can be typed and shown, and that is no pattern.</summary>
+/// <summary>Checks the name of a new server. It must be possible to type and to show the name, and the name must not be a pattern.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class ServerNameAttribute : ValidateArgumentsAttribute
 {
     private const int Longest = 64;
 
-    /// <summary>Throws when the name will not do.</summary>
+    /// <summary>Throws if the name is not valid.</summary>
     /// <param name="arguments">The name.</param>
     /// <param name="engineIntrinsics">Not used.</param>
     protected override void Validate(object arguments, EngineIntrinsics engineIntrinsics)

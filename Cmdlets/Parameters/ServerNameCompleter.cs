@@ -4,7 +4,7 @@ using System.Management.Automation.Language;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Completes the names of the servers that there are.</summary>
+/// <summary>Completes the names of the existing servers.</summary>
 public sealed class ServerNameCompleter : IArgumentCompleter
 {
     /// <summary>Offers the names that begin with what is typed.</summary>

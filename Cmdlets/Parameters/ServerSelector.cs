@@ -1,11 +1,13 @@
 namespace C10kServer.Parameters;
 
-/// <summary>Says which servers to look into. The shell makes one of a name, a number, or an object of this module.</summary>
+/// <summary>
+/// Selects the servers that a cmdlet looks into. The shell makes a selector from a name, a number, or an object of this module.
+/// </summary>
 public sealed class ServerSelector
 {
     private readonly object _what;
 
-    /// <summary>The server itself, whether it runs or not.</summary>
+    /// <summary>Selects the server itself, whether it runs or not.</summary>
     /// <param name="server">The server.</param>
     public ServerSelector(Server server)
     {
@@ -13,7 +15,7 @@ public sealed class ServerSelector
         _what = Server = server;
     }
 
-    /// <summary>The server of a worker, and in it that worker alone.</summary>
+    /// <summary>Selects the server of a worker, and in that server this worker only.</summary>
     /// <param name="worker">The worker.</param>
     public ServerSelector(Worker worker)
     {
@@ -23,7 +25,7 @@ public sealed class ServerSelector
         Worker = worker.Id;
     }
 
-    /// <summary>The server of a connection, and in it that connection alone.</summary>
+    /// <summary>Selects the server of a connection, and in that server this connection only.</summary>
     /// <param name="connection">The connection.</param>
     public ServerSelector(Connection connection)
     {
@@ -34,7 +36,7 @@ public sealed class ServerSelector
         Connection = connection.Id;
     }
 
-    /// <summary>The server that a record was logged by.</summary>
+    /// <summary>Selects the server that logged a record.</summary>
     /// <param name="record">The record.</param>
     public ServerSelector(LogRecord record)
     {
@@ -43,7 +45,7 @@ public sealed class ServerSelector
         Server = record.Server;
     }
 
-    /// <summary>The server that a sample is of.</summary>
+    /// <summary>Selects the server that a sample is about.</summary>
     /// <param name="sample">The sample.</param>
     public ServerSelector(Sample sample)
     {
@@ -52,7 +54,7 @@ public sealed class ServerSelector
         Server = sample.Server;
     }
 
-    /// <summary>The server of a connection in a handler's hands, and in it that connection alone.</summary>
+    /// <summary>Selects the server of a connection that a handler has, and in that server this connection only.</summary>
     /// <param name="connection">The connection.</param>
     public ServerSelector(LiveConnection connection)
     {
@@ -62,21 +64,22 @@ public sealed class ServerSelector
         Connection = connection.Id;
     }
 
-    /// <summary>The servers whose name matches.</summary>
+    /// <summary>Selects the servers whose names match.</summary>
     /// <param name="name">A name, or a pattern with wildcards.</param>
     public ServerSelector(string name)
     {
         if (string.IsNullOrEmpty(name))
         {
-            // The shell shows it to who gave the empty string.
+            // The shell shows this message to the user who gave the empty string.
             throw new ArgumentException("No server's name is empty. Give a name, with wildcards if need be, an Id, or a server object.");
         }
 
         _what = Name = name;
     }
 
-    /// <summary>The server of that number.</summary>
-    /// <param name="id">The Id. A long, since whole numbers from JSON are; the shell would make a name of one otherwise.</param>
+    /// <summary>Selects the server with that Id.</summary>
+    /// <param name="id">The Id. Its type is long, because whole numbers from JSON are long, and the shell would otherwise turn such a number
+    /// into a name.</param>
     public ServerSelector(long id)
     {
         _what = id;
@@ -93,7 +96,7 @@ public sealed class ServerSelector
 
     internal long? Connection { get; }
 
-    /// <summary>What the selector was made of.</summary>
-    /// <returns>A name, a number, or an object in short.</returns>
+    /// <summary>The value that the selector was made from.</summary>
+    /// <returns>A name, a number, or a short text for an object.</returns>
     public override string ToString() => _what.ToString() ?? "";
 }

@@ -5,13 +5,13 @@ using C10kServer.Parameters;
 namespace C10kServer;
 
 /// <summary>
-/// What -InputObject of a cmdlet about servers was given: a server of this process, a name with or without wildcards, or something that is
-/// neither. It can be made from any object, so that every object of a pipeline arrives at -InputObject and is named in an error if it is wrong.
+/// The value of -InputObject of a cmdlet about servers: a server of this process, a name with or without wildcards, or something else. A
+/// target can be made from any object, so that every object of a pipeline reaches -InputObject, and an error can name the object if it is wrong.
 /// </summary>
 [TypeConverter(typeof(TargetConverter))]
 public sealed class ServerTarget
 {
-    /// <summary>Makes a target. An object that is not a server is an error of the cmdlet, not of this constructor.</summary>
+    /// <summary>Makes a target. The cmdlet, not this constructor, reports an object that is not a server.</summary>
     /// <param name="value">A server, a name, or any other object.</param>
     public ServerTarget(object? value)
     {
@@ -32,7 +32,7 @@ public sealed class ServerTarget
         }
     }
 
-    /// <summary>What was given.</summary>
+    /// <summary>The object that was given.</summary>
     public object? Value { get; }
 
     internal Server? Server { get; }
@@ -41,7 +41,7 @@ public sealed class ServerTarget
 
     internal TargetProblem? Problem { get; }
 
-    /// <summary>What was given, in short.</summary>
-    /// <returns>A name, or an object in short.</returns>
+    /// <summary>A short text for the object that was given.</summary>
+    /// <returns>A name, or a short text for an object.</returns>
     public override string ToString() => Value?.ToString() ?? "";
 }

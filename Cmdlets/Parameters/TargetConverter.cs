@@ -2,14 +2,14 @@ using System.Management.Automation;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Makes a target of any object. PowerShell finds and calls it, whatever the object is bound to.</summary>
+/// <summary>Makes a target from any object. PowerShell finds and calls the converter wherever the object is bound.</summary>
 /// <remarks>
-/// A conversion that failed would leave a pipeline's object unbound, and PowerShell would say so in a sentence of its own that names neither the
-/// object nor what is wanted.
+/// If the conversion failed, PowerShell would leave the object of the pipeline unbound, and would report it with a message that names neither
+/// the object nor the kind of object that is wanted.
 /// </remarks>
 public sealed class TargetConverter : PSTypeConverter
 {
-    /// <summary>Whether a target can be made.</summary>
+    /// <summary>Whether a target can be made. It always can.</summary>
     /// <param name="sourceValue">The object.</param>
     /// <param name="destinationType">The type of the target.</param>
     /// <returns>True.</returns>
@@ -27,12 +27,12 @@ public sealed class TargetConverter : PSTypeConverter
     public override object ConvertFrom(object sourceValue, Type destinationType, IFormatProvider formatProvider, bool ignoreCase) =>
         destinationType == typeof(ServerTarget) ? new ServerTarget(sourceValue) : new ConnectionTarget(sourceValue);
 
-    /// <summary>Makes a target of an object in the shell's wrapping, which tells copies.</summary>
+    /// <summary>Makes a target from an object in the shell's wrapping. The wrapping shows whether the object is a copy.</summary>
     /// <inheritdoc cref="ConvertFrom(object, Type, IFormatProvider, bool)"/>
     public override object ConvertFrom(PSObject sourceValue, Type destinationType, IFormatProvider formatProvider, bool ignoreCase) =>
         ConvertFrom((object)sourceValue, destinationType, formatProvider, ignoreCase);
 
-    /// <summary>Whether a target becomes an object of another type.</summary>
+    /// <summary>Whether a target can be converted to another type. It never can.</summary>
     /// <param name="sourceValue">The target.</param>
     /// <param name="destinationType">The type.</param>
     /// <returns>False.</returns>

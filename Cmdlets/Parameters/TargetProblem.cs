@@ -4,13 +4,13 @@ using System.Text.RegularExpressions;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Why a cmdlet cannot act on an object that it was given.</summary>
+/// <summary>The reason why a cmdlet cannot act on an object that it was given.</summary>
 internal sealed partial record TargetProblem(bool IsCopy, string Message)
 {
-    /// <summary>Tells this module's objects, copies of them and all other objects apart.</summary>
+    /// <summary>Makes the message for an object. Objects of this module, copies of them and all other objects get different messages.</summary>
     /// <param name="value">The object, in the shell's wrapping if it has one.</param>
-    /// <param name="wanted">What it is not.</param>
-    /// <param name="forOwn">What to do with another object of this module.</param>
+    /// <param name="wanted">The kind of object that is wanted.</param>
+    /// <param name="forOwn">What to do with an object of this module that is of another kind.</param>
     /// <param name="forOthers">What to give instead of an object that has nothing to do with this module.</param>
     internal static TargetProblem For(object? value, string wanted, string forOwn, string forOthers)
     {
@@ -34,13 +34,14 @@ internal sealed partial record TargetProblem(bool IsCopy, string Message)
             string text => $"The text '{DisplayText.Text(text)}'",
             _ when bare.GetType().IsPrimitive => $"The number {Convert.ToString(bare, CultureInfo.InvariantCulture)}",
 
-            // The type alone: an object of anybody's may throw when it is asked for its text.
+            // Only the type is named, because a foreign object may throw an exception when its text is read.
             _ => $"An object of the type {bare.GetType().FullName}",
         };
         return new TargetProblem(false, $"{what} was given where a {wanted} is wanted. {forOthers}");
     }
 
-    // What PowerShell puts before the type of what comes from another process or a file, of what Select-Object makes, and of a row of a CSV file.
+    // PowerShell puts these prefixes before the type's name: for an object from another process or a file, for an object that Select-Object
+    // makes, and for a row of a CSV file.
     [GeneratedRegex(@"^(?:Deserialized\.|Selected\.|CSV:(?:Selected\.)?)C10kServer\.(\w+)")]
     private static partial Regex CopyName { get; }
 

@@ -3,16 +3,16 @@ using System.Management.Automation;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Reads the mode of a file as chmod does: '660' is octal. UnixFileMode values and their names are taken too.</summary>
+/// <summary>Reads the mode of a file as chmod does: '660' is octal. UnixFileMode values and their names are accepted, too.</summary>
 /// <remarks>A plain UnixFileMode parameter would read 660 as a decimal number, which is 1224 in octal.</remarks>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Field)]
 public sealed class UnixModeAttribute : ArgumentTransformationAttribute
 {
     private const UnixFileMode Most = (UnixFileMode)0b111_111_111;
 
-    /// <summary>Turns what was given into a mode; several, as by names, are taken together.</summary>
+    /// <summary>Turns the argument into a mode. Several values, for instance names, are combined.</summary>
     /// <param name="engineIntrinsics">Not used.</param>
-    /// <param name="inputData">What was given.</param>
+    /// <param name="inputData">The argument as given.</param>
     /// <returns>A UnixFileMode.</returns>
     public override object Transform(EngineIntrinsics engineIntrinsics, object inputData) =>
         Argument.Each(inputData).Select(Read).Aggregate(UnixFileMode.None, (all, mode) => all | mode);
@@ -24,7 +24,7 @@ public sealed class UnixModeAttribute : ArgumentTransformationAttribute
             UnixFileMode given => given,
             string text => ParseOctal(text.Trim()) ?? ParseNames(text),
 
-            // The shell has no octal numbers: an unquoted 660 is one whose digits are meant.
+            // The shell has no octal numbers, so an unquoted 660 is a decimal number. The user means its digits.
             int or long => ParseOctal(Convert.ToString(Argument.Unwrap(value), CultureInfo.InvariantCulture)!),
             _ => null,
         };

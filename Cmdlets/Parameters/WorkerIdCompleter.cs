@@ -5,7 +5,7 @@ using System.Management.Automation.Language;
 
 namespace C10kServer.Parameters;
 
-/// <summary>Completes the numbers of workers: those of the servers that -Server names, or of all.</summary>
+/// <summary>Completes the numbers of the workers of the servers that -Server names, or of all servers.</summary>
 public sealed class WorkerIdCompleter : IArgumentCompleter
 {
     /// <summary>Offers the numbers that begin with what is typed.</summary>
