@@ -7,7 +7,7 @@ namespace C10kServer.Commands;
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class CloseC10kConnectionCommand : ConnectionTargetCmdlet
 {
-    /// <summary>Resets: what is queued is lost, and the peer sees an error.</summary>
+    /// <summary>Resets the connections: queued output is lost, and the peer sees an error.</summary>
     [Parameter]
     public SwitchParameter Reset { get; set; }
 

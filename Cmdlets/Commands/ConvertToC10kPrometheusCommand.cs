@@ -17,13 +17,14 @@ public sealed class ConvertToC10kPrometheusCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerTarget[]? InputObject { get; set; }
 
-    /// <summary>Notes the servers.</summary>
+    /// <summary>Collects the servers.</summary>
     protected override void ProcessRecord() => _servers.AddRange(FindServers(names: null, ids: null, InputObject));
 
-    /// <summary>Writes one text for all: the samples of a metric have to stand together.</summary>
+    /// <summary>Writes one text for all servers, because the samples of a metric have to stand together.</summary>
     protected override void EndProcessing()
     {
-        // A name is free again when its server has been stopped, and then it is the newer one's. Two samples of one name are an error.
+        // A stopped server's name may belong to a newer server, and then only the newer one is written. Two samples of one name would be an
+        // error.
         Server[] servers =
         [
             .. _servers.GroupBy(server => server.Name, StringComparer.Ordinal)

@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>Get-C10kConnection: gets the connections of servers, as they come, or those that ended last.</summary>
+/// <summary>Get-C10kConnection: gets the connections of servers as they arrive, or the connections that ended last.</summary>
 [Cmdlet(VerbsCommon.Get, "C10kConnection", DefaultParameterSetName = LiveSet, HelpUri = OnlineHelp)]
 [OutputType(typeof(Connection))]
 public sealed class GetC10kConnectionCommand : C10kCmdlet
@@ -12,7 +12,7 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     private const string LiveSet = "Live";
     private const string ClosedSet = "Closed";
 
-    // By this name the views give those that have ended a table of their own, with the reason.
+    // The views recognise this name and give connections that have ended a table of their own, with the reason.
     private const string ClosedTypeName = "C10kServer.Connection#Closed";
 
     private readonly HashSet<long> _missing = [];
@@ -49,19 +49,19 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     [ArgumentCompleter(typeof(WorkerIdCompleter))]
     public int[]? Worker { get; set; }
 
-    /// <summary>The least time for which nothing was received or sent.</summary>
+    /// <summary>The shortest time for which nothing has been received or sent.</summary>
     [Parameter]
     public Duration MinimumIdle { get; set; }
 
-    /// <summary>The least time since the connection was accepted; of one that has ended, the least time that it lasted.</summary>
+    /// <summary>The shortest time since the connection was accepted. For a connection that has ended, the shortest time that it lasted.</summary>
     [Parameter]
     public Duration MinimumAge { get; set; }
 
-    /// <summary>The rows get what the kernel knows of each connection.</summary>
+    /// <summary>Adds the kernel's details of each connection to the rows.</summary>
     [Parameter(ParameterSetName = LiveSet)]
     public SwitchParameter TcpInfo { get; set; }
 
-    /// <summary>Those that ended last, instead of those that are there.</summary>
+    /// <summary>Gets the connections that ended last, instead of the open ones.</summary>
     [Parameter(Mandatory = true, ParameterSetName = ClosedSet)]
     public SwitchParameter Closed { get; set; }
 
@@ -88,12 +88,12 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Writes those that have ended, and reports the Ids that no server had.</summary>
+    /// <summary>Writes the connections that have ended, and reports the Ids that no server had.</summary>
     protected override void EndProcessing()
     {
         WriteClosed();
 
-        // Those of a worker that did not answer may well be there.
+        // If a worker did not answer, the missing connections may exist on that worker.
         if (_complete)
         {
             foreach (long id in _missing)
@@ -122,7 +122,10 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Together, since the newest of all servers come first. They are few: each server keeps a bounded number.</summary>
+    /// <summary>
+    /// Writes the connections that have ended, of all servers together, because the newest of all servers come first. They are few, because
+    /// each server keeps a bounded number.
+    /// </summary>
     private void WriteClosed()
     {
         foreach (Connection connection in _closed.OrderByDescending(connection => connection.EndTime))
@@ -135,7 +138,7 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
 
     private void Write(Target target)
     {
-        // Left by an exception when the pipeline stops (Select-Object -First 1, Ctrl+C): then the walk ends with it.
+        // When the pipeline stops (Select-Object -First 1, Ctrl+C), an exception leaves this method and ends the walk.
         using Engine.ConnectionWalk walk = target.Server.Walk(Filter(target));
         bool found = false;
         try
@@ -174,7 +177,10 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
     private void WriteMissing(long id) =>
         WriteNotFound("ConnectionNotFound", Closed ? Messages.ConnectionNotClosed(id) : Messages.ConnectionGone(id), id);
 
-    /// <summary>What the engine can leave out. Ids go alone: one that is there in another state is no error.</summary>
+    /// <summary>
+    /// The part of the filter that the engine applies. If Ids are given, the engine filters by Id alone, because a connection that exists in
+    /// another state is not an error.
+    /// </summary>
     private Engine.ConnectionQuery Filter(Target target)
     {
         if (Id is not null)
@@ -197,7 +203,7 @@ public sealed class GetC10kConnectionCommand : C10kCmdlet
         };
     }
 
-    // A connection that was given may have another worker by now, so only the one or the other narrows.
+    // A connection that was given may have moved to another worker since, so its Id is compared and its worker is not.
     private bool IsWanted(Connection connection, Target target) =>
         (target.Connection is long id ? id == connection.Id : target.Worker is null || target.Worker == connection.Worker)
         && (State is null || State.Contains(connection.State))

@@ -3,7 +3,7 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>Get-C10kLog: gets what servers have logged, and follows it.</summary>
+/// <summary>Get-C10kLog: gets the records that servers have logged, and follows the log.</summary>
 [Cmdlet(VerbsCommon.Get, "C10kLog", HelpUri = OnlineHelp)]
 [OutputType(typeof(LogRecord))]
 public sealed class GetC10kLogCommand : C10kCmdlet
@@ -17,11 +17,11 @@ public sealed class GetC10kLogCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerSelector[]? Server { get; set; }
 
-    /// <summary>Records that matter less are left out.</summary>
+    /// <summary>Leaves out less important records.</summary>
     [Parameter]
     public LogLevel Level { get; set; }
 
-    /// <summary>Only so many, the newest.</summary>
+    /// <summary>The number of records to get, the newest ones.</summary>
     [Parameter]
     [ValidateRange(0, int.MaxValue)]
     public int Last { get; set; } = int.MaxValue;
@@ -30,20 +30,20 @@ public sealed class GetC10kLogCommand : C10kCmdlet
     [Parameter]
     public SwitchParameter Wait { get; set; }
 
-    /// <summary>Notes whose logs are wanted.</summary>
+    /// <summary>Collects the servers whose logs are wanted.</summary>
     protected override void ProcessRecord() => _servers.AddRange(FindTargets(Server).Select(target => target.Server));
 
-    /// <summary>Writes the records, those of all servers together.</summary>
+    /// <summary>Writes the records of all servers together.</summary>
     protected override void EndProcessing()
     {
         LogReader[] readers = [.. _servers.Distinct().Select(server => new LogReader(server, Level))];
 
-        // Not disposed of: a server's thread may be about to set it, and without a wait handle it holds nothing.
+        // The event is not disposed of, because a server's thread may be about to set it. Without a wait handle it holds no resource.
         ManualResetEventSlim news = new();
         Action wake = news.Set;
         try
         {
-            // Before the first look, so that nothing falls in between.
+            // The handlers are added before the first read, so that no record is missed between the two.
             Array.ForEach(readers, reader => reader.Server.Log.Written += wake);
             Write(readers, Last);
             while (Wait && !readers.All(reader => reader.IsDone))
@@ -77,7 +77,7 @@ public sealed class GetC10kLogCommand : C10kCmdlet
             }
         }
 
-        // Stable, so that each log keeps its order.
+        // OrderBy is stable, so that the records of each log keep their order.
         foreach ((_, LogRecord record) in records.OrderBy(record => record.At).Skip(Math.Max(0, records.Count - most)))
         {
             WriteObject(record);

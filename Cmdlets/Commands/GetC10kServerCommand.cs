@@ -26,7 +26,7 @@ public sealed class GetC10kServerCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ServerIdCompleter))]
     public int[]? Id { get; set; }
 
-    /// <summary>Whose servers are meant.</summary>
+    /// <summary>The scope of the search: the servers of the process, or of this runspace.</summary>
     [Parameter]
     public ServerScope Scope { get; set; }
 
@@ -35,7 +35,7 @@ public sealed class GetC10kServerCommand : C10kCmdlet
     [ValidateNotNullOrEmpty]
     public ServerState[]? State { get; set; }
 
-    /// <summary>The ports wanted: a server is meant that listens on one of them.</summary>
+    /// <summary>The ports wanted: gets servers that listen on one of them.</summary>
     [Parameter]
     [ValidateNotNullOrEmpty]
     [ValidateRange(1, 65535)]

@@ -7,7 +7,7 @@ using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
-/// <summary>Invoke-C10kLoad: puts a load on a server that echoes, checks every byte, and writes what it has found.</summary>
+/// <summary>Invoke-C10kLoad: puts a load on a server that echoes, checks every byte, and writes the result.</summary>
 [Cmdlet(VerbsLifecycle.Invoke, "C10kLoad", DefaultParameterSetName = ByPort, HelpUri = OnlineHelp)]
 [OutputType(typeof(LoadResult))]
 public sealed class InvokeC10kLoadCommand : C10kCmdlet
@@ -23,7 +23,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     [ValidateRange(1, 65535)]
     public int Port { get; set; }
 
-    /// <summary>The address that the server listens on; any address of this machine for one that listens on all.</summary>
+    /// <summary>The address that the server listens on. For a server that listens on all addresses, any address of this machine.</summary>
     [Parameter(ParameterSetName = ByPort)]
     [ValidateNotNull]
     [ArgumentCompleter(typeof(ListenAddressCompleter))]
@@ -34,7 +34,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     [ValidateNotNullOrEmpty]
     public string? UnixPath { get; set; }
 
-    /// <summary>Servers of this process; each gets its load in turn.</summary>
+    /// <summary>Servers of this process. Each gets its load in turn.</summary>
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
     [SupportsWildcards]
@@ -45,7 +45,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     [Parameter]
     public LoadMode Mode { get; set; }
 
-    /// <summary>The connections at a time.</summary>
+    /// <summary>The number of connections at a time.</summary>
     [Parameter]
     public int Connection { get; set; }
 
@@ -53,7 +53,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     [Parameter]
     public Duration Duration { get; set; }
 
-    /// <summary>The requests in all; for Churn the connections in all.</summary>
+    /// <summary>The total number of requests, or for Churn the total number of connections.</summary>
     [Parameter]
     [ValidateRange(1, long.MaxValue)]
     public long Count { get; set; }
@@ -62,19 +62,19 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
     [Parameter]
     public int MessageSize { get; set; }
 
-    /// <summary>The requests in flight on each connection.</summary>
+    /// <summary>The number of requests in flight on each connection.</summary>
     [Parameter]
     public int Pipeline { get; set; }
 
-    /// <summary>The requests a second in all, sent when they are due.</summary>
+    /// <summary>The requests per second on all connections together, sent when they are due.</summary>
     [Parameter]
     public double Rate { get; set; }
 
-    /// <summary>How long a connection may take to be made.</summary>
+    /// <summary>How long it may take to make a connection.</summary>
     [Parameter]
     public Duration ConnectTimeout { get; set; }
 
-    /// <summary>How long an answer may be awaited.</summary>
+    /// <summary>How long a connection waits for an answer.</summary>
     [Parameter]
     public Duration Timeout { get; set; }
 
@@ -111,7 +111,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         }
     }
 
-    /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
+    /// <summary>Resolves a path for the kernel, which knows neither the shell's location nor its drives.</summary>
     private string Resolve(string path)
     {
         string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
@@ -125,7 +125,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         return full;
     }
 
-    /// <summary>Where a server is found from here. Null where it is not, which is an error that is written.</summary>
+    /// <summary>The address at which a server can be reached from this process. Null if there is none; then the error is written.</summary>
     private IPEndPoint? Reachable(IPEndPoint listening, bool? dualMode)
     {
         if (LocalTarget.For(listening.Address, dualMode) is IPAddress address)
@@ -137,13 +137,13 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         return null;
     }
 
-    /// <summary>Whether the server of this process on :: with that port takes IPv4 too; null where there is none.</summary>
+    /// <summary>Whether the server of this process on :: with that port takes IPv4, too. Null if there is no such server.</summary>
     private static bool? DualModeOf(int port) => ServerRegistry.List()
         .Where(server => server.EndPoints.Any(endPoint => endPoint is IPEndPoint ip && ip.Port == port && ip.Address.Equals(IPAddress.IPv6Any)))
         .Select(server => (bool?)server.Options.DualMode)
         .FirstOrDefault();
 
-    /// <summary>Whether the server is one of this process: its descriptors count too then.</summary>
+    /// <summary>Whether the server runs in this process. If it does, its descriptors count, too.</summary>
     private static bool IsOwn(EndPoint target) => ServerRegistry.List().Any(server => server.EndPoints.Any(endPoint =>
         target is IPEndPoint ip ? endPoint is IPEndPoint own && own.Port == ip.Port : target.Equals(endPoint)));
 
@@ -155,7 +155,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Null where there is no result: by Ctrl+C, or by an error that is written.</summary>
+    /// <summary>Runs the load. Returns null if there is no result, because of Ctrl+C or because of an error that is written.</summary>
     private LoadResult? Run(Engine.Load.LoadOptions options)
     {
         try
@@ -250,7 +250,7 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         };
     }
 
-    /// <summary>The engine names its option; the user gave a parameter.</summary>
+    /// <summary>Describes the error with the parameter's name, because the engine names its option and the user gave a parameter.</summary>
     private string Describe(ArgumentException e) => EngineErrors.Describe(e, e.ParamName switch
     {
         nameof(Engine.Load.LoadOptions.Connections) => nameof(Connection),
@@ -258,7 +258,10 @@ public sealed class InvokeC10kLoadCommand : C10kCmdlet
         _ => e.ParamName!,
     });
 
-    /// <summary>One of several servers is a bad record, and the next is loaded; the one target is all there is.</summary>
+    /// <summary>
+    /// Reports that a target failed. With -InputObject the error does not end the cmdlet, because the next server can still be loaded.
+    /// Otherwise there is only one target, and the error ends the cmdlet.
+    /// </summary>
     private void Fail(Exception exception, string id, ErrorCategory category, object target)
     {
         ErrorRecord error = new(exception, id, category, target);

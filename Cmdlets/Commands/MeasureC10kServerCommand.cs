@@ -4,7 +4,7 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>Measure-C10kServer: writes what servers do a second, interval by interval.</summary>
+/// <summary>Measure-C10kServer: writes the activity of servers per second, interval by interval.</summary>
 [Cmdlet(VerbsDiagnostic.Measure, "C10kServer", DefaultParameterSetName = ObjectAndCount, HelpUri = OnlineHelp)]
 [OutputType(typeof(Sample))]
 public sealed class MeasureC10kServerCommand : C10kCmdlet
@@ -16,7 +16,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
     private const string ObjectAndCount = "ObjectAndCount";
     private const string ObjectContinuous = "ObjectContinuous";
 
-    // Over less than this a single message would be a rate of thousands.
+    // Over a shorter interval, a single message would count as thousands per second.
     private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(10);
 
     private readonly List<Server> _servers = [];
@@ -44,7 +44,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerTarget[]? InputObject { get; set; }
 
-    /// <summary>How long an interval is.</summary>
+    /// <summary>The length of an interval.</summary>
     [Parameter]
     public Duration Interval { get; set; } = new(TimeSpan.FromSeconds(1));
 
@@ -55,7 +55,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
     [ValidateRange(1, int.MaxValue)]
     public int Count { get; set; } = 1;
 
-    /// <summary>One interval after the other, until it is stopped.</summary>
+    /// <summary>Measures one interval after the other, until the cmdlet is stopped.</summary>
     [Parameter(Mandatory = true, ParameterSetName = NameContinuous)]
     [Parameter(Mandatory = true, ParameterSetName = IdContinuous)]
     [Parameter(Mandatory = true, ParameterSetName = ObjectContinuous)]
@@ -73,7 +73,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Collects the servers: they are measured together.</summary>
+    /// <summary>Collects the servers, because they are measured together.</summary>
     protected override void ProcessRecord()
     {
         foreach (Server server in FindServers(Name, Id, InputObject))
@@ -85,7 +85,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Measures.</summary>
+    /// <summary>Measures the intervals and writes the samples.</summary>
     protected override void EndProcessing()
     {
         long begun = Stopwatch.GetTimestamp();
@@ -94,11 +94,12 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
         {
             WaitUntil(begun, Interval.TimeSpan.Ticks * tick);
 
-            // All are read before one is written: what the pipeline does with a row must not be in the next one's interval.
+            // The counters of all servers are read before the first sample is written. The time that the pipeline takes for a sample must not
+            // be part of the next sample's interval.
             List<(Server Server, CounterReading Reading)> after = [.. before.Select(each => (each.Server, CounterReading.Of(each.Server)))];
             Sample[] samples = [.. before.Zip(after, (from, to) => new Sample(to.Server, from.Reading, to.Reading))];
 
-            // One that is over has no further intervals: nothing can happen in them.
+            // A server that is over has no further intervals, because nothing can happen in them.
             before = [.. after.Where(each => !each.Server.IsOver)];
             foreach (Sample sample in samples)
             {
@@ -107,12 +108,13 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>By the distance from the beginning, so that the intervals do not drift.</summary>
+    /// <summary>Waits until a time that is measured from the beginning, so that the intervals do not drift.</summary>
     private void WaitUntil(long begun, long ticks)
     {
         TimeSpan left = TimeSpan.FromTicks(ticks) - Stopwatch.GetElapsedTime(begun);
 
-        // A pipeline that took longer over the last rows than an interval has no backlog of empty ones to go through.
+        // If the pipeline took longer for the last rows than an interval, the missed intervals still have the shortest length, so that they
+        // are not empty.
         if (left < ShortestInterval)
         {
             left = ShortestInterval;
@@ -120,7 +122,7 @@ public sealed class MeasureC10kServerCommand : C10kCmdlet
 
         while (left > TimeSpan.Zero)
         {
-            // The wait itself takes no more than 24 days.
+            // WaitOne accepts no more than 24 days.
             if (StopToken.WaitHandle.WaitOne(left < TimeSpan.FromDays(1) ? left : TimeSpan.FromDays(1)))
             {
                 throw new PipelineStoppedException();

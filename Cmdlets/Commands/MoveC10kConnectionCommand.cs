@@ -8,7 +8,7 @@ namespace C10kServer.Commands;
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class MoveC10kConnectionCommand : ConnectionTargetCmdlet
 {
-    /// <summary>The number of the worker that is to have them.</summary>
+    /// <summary>The number of the worker that gets the connections.</summary>
     [Parameter(Mandatory = true, Position = 1)]
     [ArgumentCompleter(typeof(WorkerIdCompleter))]
     public int Worker { get; set; }
@@ -45,14 +45,14 @@ public sealed class MoveC10kConnectionCommand : ConnectionTargetCmdlet
         }
         catch (ArgumentOutOfRangeException)
         {
-            // No such worker; by Id that matters only if it is this server that has the connection.
+            // The server does not have such a worker. For a connection given by Id, that is an error only if this server has the connection.
             if (!server.TryAct(target, Engine.ConnectionAction.Look, timeout, StopToken, out after))
             {
                 return false;
             }
         }
 
-        // It stayed: the worker is not there, or was just leaving.
+        // The connection stayed, because the worker does not exist or was just leaving.
         after = null;
         WriteNotFound("WorkerNotFound", Messages.WorkerUnknown(server, Worker), Worker);
         return true;

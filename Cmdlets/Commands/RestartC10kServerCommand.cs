@@ -3,7 +3,7 @@ using C10kServer.Scripting;
 
 namespace C10kServer.Commands;
 
-/// <summary>Restart-C10kServer: ends servers and starts them again as they were: where they listened, with options and handler.</summary>
+/// <summary>Restart-C10kServer: ends servers and starts them again at the same addresses, with the same options and handler.</summary>
 [Cmdlet(VerbsLifecycle.Restart, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class RestartC10kServerCommand : ServerEndCmdlet
@@ -22,7 +22,7 @@ public sealed class RestartC10kServerCommand : ServerEndCmdlet
             return false;
         }
 
-        // Restarting finds out by itself; -WhatIf does not get that far.
+        // A real restart finds this out by itself. With -WhatIf nothing is restarted, so it is checked here.
         if (IsWhatIf && !ServerRegistry.Contains(server) && ServerRegistry.IsTaken(server.Name))
         {
             WriteNameInUse(server);
@@ -58,9 +58,12 @@ public sealed class RestartC10kServerCommand : ServerEndCmdlet
         return false;
     }
 
-    /// <summary>A drain cannot be taken back, so what is left is closed: a server that neither serves nor ends would help nobody.</summary>
+    /// <summary>
+    /// Closes the connections that are left, and restarts the server. A drain cannot be taken back, and a server that neither serves nor ends
+    /// would help nobody.
+    /// </summary>
     /// <param name="server">The target.</param>
-    /// <returns>Whether it was restarted.</returns>
+    /// <returns>Whether the server was restarted.</returns>
     protected override bool EndUndrained(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);

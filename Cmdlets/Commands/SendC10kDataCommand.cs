@@ -7,7 +7,7 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>Send-C10kData: sends text or bytes on connections, or on all that servers have.</summary>
+/// <summary>Send-C10kData: sends text or bytes on connections, or on all connections of servers.</summary>
 [Cmdlet(VerbsCommunications.Send, "C10kData", SupportsShouldProcess = true, DefaultParameterSetName = ById, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Connection))]
 public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
@@ -21,17 +21,17 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
     [ValidateNotNullOrEmpty]
     public override ConnectionTarget[]? InputObject { get; set; }
 
-    /// <summary>The servers whose connections are all meant: objects, names with wildcards, or Ids.</summary>
+    /// <summary>The servers to all of whose connections the data is sent: objects, names with wildcards, or Ids.</summary>
     [Parameter(Mandatory = true, ParameterSetName = ByServer)]
     [ValidateNotNullOrEmpty]
     [SupportsWildcards]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerSelector[]? Server { get; set; }
 
-    /// <summary>What is sent: a string, or bytes.</summary>
+    /// <summary>The data to send: a string, or bytes.</summary>
     /// <remarks>
-    /// Of this type, and not an object, because PowerShell gives an argument without a name to the first parameter whose type it has: text and bytes
-    /// are sequences, and an Id is not. So an Id comes before the data, and behind a pipeline the data is the first argument.
+    /// The type is IEnumerable and not object, because PowerShell gives an unnamed argument to the first parameter whose type fits. Text and
+    /// bytes are sequences, and an Id is not. Therefore an Id comes before the data, and after a pipeline the data is the first argument.
     /// </remarks>
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByObject)]
     [Parameter(Mandatory = true, Position = 0, ParameterSetName = ByServer)]
@@ -40,7 +40,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
     [ValidateNotNullOrEmpty]
     public IEnumerable Data { get; set; } = "";
 
-    /// <summary>How a string becomes bytes.</summary>
+    /// <summary>The encoding that turns a string into bytes.</summary>
     [Parameter]
     [Encoding]
     [ArgumentCompleter(typeof(EncodingCompleter))]
@@ -50,7 +50,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
     /// <inheritdoc/>
     protected override string Action => _bytes.Length == 1 ? "Send 1 byte" : $"Send {_bytes.Length} bytes";
 
-    /// <summary>Makes the bytes, once for all.</summary>
+    /// <summary>Makes the bytes, once for all targets.</summary>
     protected override void BeginProcessing()
     {
         base.BeginProcessing();
@@ -61,7 +61,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
                 "InvalidArgument", ErrorCategory.InvalidArgument, Data));
         }
 
-        // A copy: the caller's array may change while sockets still take from it.
+        // The bytes are copied, because the caller may change its array while sockets still read from it.
         try
         {
             _bytes = Data is string text
@@ -74,7 +74,7 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
         }
     }
 
-    /// <summary>Sends to each target.</summary>
+    /// <summary>Sends the data to each target.</summary>
     protected override void ProcessRecord()
     {
         if (Server is null)
@@ -152,10 +152,13 @@ public sealed class SendC10kDataCommand : ConnectionTargetCmdlet
         return true;
     }
 
-    // A write that fails ends the connection there and then.
+    // A write that fails ends the connection at once.
     private static bool IsSent(Engine.ConnectionInfo after) => after.State != Engine.ConnectionState.Closed;
 
-    /// <summary>By one walk over all, which the workers do by themselves: ten thousand questions would be ten thousand waits.</summary>
+    /// <summary>
+    /// Sends with one walk over all connections, which the workers make by themselves. Ten thousand separate commands would mean ten thousand
+    /// waits.
+    /// </summary>
     private void Send(Target target)
     {
         Engine.ConnectionQuery filter = target.Connection is long id

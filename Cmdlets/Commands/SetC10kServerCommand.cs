@@ -8,7 +8,7 @@ namespace C10kServer.Commands;
 [OutputType(typeof(void), typeof(Server))]
 public sealed class SetC10kServerCommand : ServerTargetCmdlet
 {
-    // What is no option, and so no reason to call the cmdlet.
+    // These parameters are not options, so the cmdlet has nothing to do if only these are given.
     private static readonly string[] Others = [nameof(Name), nameof(Id), nameof(InputObject), nameof(PassThru), "WhatIf", "Confirm"];
 
     /// <summary>The number of worker threads.</summary>
@@ -16,15 +16,15 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
     [Alias("Workers")]
     public int WorkerCount { get; set; }
 
-    /// <summary>The most connections at a time.</summary>
+    /// <summary>The highest number of connections at a time.</summary>
     [Parameter]
     public int MaxConnection { get; set; }
 
-    /// <summary>The most connections of one remote address at a time.</summary>
+    /// <summary>The highest number of connections of one remote address at a time.</summary>
     [Parameter]
     public int MaxConnectionPerAddress { get; set; }
 
-    /// <summary>The most connections accepted a second.</summary>
+    /// <summary>The highest number of connections accepted per second.</summary>
     [Parameter]
     public int AcceptRate { get; set; }
 
@@ -40,28 +40,28 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
     [Parameter]
     public Duration HandshakeTimeout { get; set; }
 
-    /// <summary>How long the peer's end is awaited after this side has closed.</summary>
+    /// <summary>How long this side waits for the peer's end after it has closed.</summary>
     [Parameter]
     public Duration LingerTimeout { get; set; }
 
-    /// <summary>How long a peer may take no output.</summary>
+    /// <summary>How long a peer may go without taking output.</summary>
     [Parameter]
     public Duration WriteTimeout { get; set; }
 
-    /// <summary>The bytes of queued output above which a connection is not read.</summary>
+    /// <summary>The bytes of queued output above which the server does not read from a connection.</summary>
     [Parameter]
     public int HighWaterMark { get; set; }
 
-    /// <summary>The bytes that may wait to be sent on a connection.</summary>
+    /// <summary>The highest number of bytes that may wait to be sent on a connection.</summary>
     [Parameter]
     public int MaxSendQueue { get; set; }
 
-    /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
+    /// <summary>The microseconds for which a worker polls for more events before it blocks.</summary>
     [Parameter]
     [ValidateRange(0, 1_000_000)]
     public int BusyPoll { get; set; }
 
-    /// <summary>What matters less is not logged.</summary>
+    /// <summary>The log level. Less important records are not logged.</summary>
     [Parameter]
     public LogLevel LogLevel { get; set; }
 
@@ -79,9 +79,9 @@ public sealed class SetC10kServerCommand : ServerTargetCmdlet
         }
     }
 
-    /// <summary>Changes what was given, all of it or nothing.</summary>
+    /// <summary>Changes the options that were given: all of them or none.</summary>
     /// <param name="server">The target.</param>
-    /// <returns>False when it was not done.</returns>
+    /// <returns>False if the options were not changed.</returns>
     protected override bool Act(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);

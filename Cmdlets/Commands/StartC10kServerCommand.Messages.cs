@@ -3,24 +3,24 @@ using System.Net;
 
 namespace C10kServer.Commands;
 
-// What bounds a message: its length, and the time that it may take.
+// The limits of a message: its length, and the time that it may take.
 public sealed partial class StartC10kServerCommand
 {
-    // Where the length of a message is the client's choice and nothing says it beforehand.
+    // The default limit for framings in which the client chooses a message's length and does not announce it.
     private const int LongestLine = 64 * 1024;
 
-    // A network's clients may be slow, or mean no good.
+    // Clients on a network may be slow or malicious.
     private static readonly TimeSpan NetworkMessageTimeout = TimeSpan.FromSeconds(60);
 
-    /// <summary>The most bytes that a message may have.</summary>
+    /// <summary>The highest number of bytes that a message may have.</summary>
     [Parameter]
     public int MaxMessage { get; set; }
 
-    /// <summary>How long a message that has begun may take to be complete.</summary>
+    /// <summary>How long a message that has begun may take until it is complete.</summary>
     [Parameter]
     public Duration MessageTimeout { get; set; }
 
-    // A compiled handler may read by requests, which end.
+    // A compiled handler may read with requests, and requests have an end.
     private bool MessagesEnd => ParameterSetName == CompiledSet || (ParameterSetName == ScriptSet && Framing != Framing.Raw);
 
     private string? MessageProblem()

@@ -7,70 +7,70 @@ using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
-// The parameters of script handlers, and what becomes of them.
+// The parameters of script handlers, and how they are checked and used.
 public sealed partial class StartC10kServerCommand
 {
     private const string ScriptSet = "Script";
 
-    // One that is held up holds up no other; more runspaces cost some 5 MB and 50 ms each.
+    // With two threads, a handler that is held up does not hold up the others. Each further runspace costs some 5 MB and 50 ms.
     private const int LeastDefaultHandlers = 2;
     private const int MostDefaultHandlers = 4;
 
-    // Up to here a byte is a character by itself in every encoding that has ASCII in it.
+    // In every encoding that contains ASCII, a byte up to this value is always a character by itself.
     private const byte LastControl = 0x20;
 
     private static readonly TimeSpan DefaultHandlerTimeout = TimeSpan.FromSeconds(30);
 
-    /// <summary>What is called with each message. What comes out of it is sent back.</summary>
+    /// <summary>The script that is called with each message. Its output is sent back.</summary>
     [Parameter(ParameterSetName = ScriptSet, Mandatory = true)]
     [ValidateNotNull]
     public ScriptBlock ScriptBlock { get; set; } = null!;
 
-    /// <summary>What is called when a connection opens.</summary>
+    /// <summary>The script that is called when a connection opens.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [ValidateNotNull]
     public ScriptBlock? OnConnect { get; set; }
 
-    /// <summary>What is called when a connection is over.</summary>
+    /// <summary>The script that is called when a connection is over.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [ValidateNotNull]
     public ScriptBlock? OnClose { get; set; }
 
-    /// <summary>Where a message ends and the next one begins.</summary>
+    /// <summary>The rule for where a message ends and the next one begins.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     public Framing Framing { get; set; }
 
-    /// <summary>What ends a message, with -Framing Delimiter: a string, or bytes.</summary>
+    /// <summary>The string or the bytes that end a message, with -Framing Delimiter.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [ValidateNotNullOrEmpty]
     public object? Delimiter { get; set; }
 
-    /// <summary>The bytes of the number before a message, with -Framing Length.</summary>
+    /// <summary>The number of bytes of the length before a message, with -Framing Length.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [ValidateSet("1", "2", "4")]
     public int LengthSize { get; set; } = 4;
 
-    /// <summary>The order of these bytes.</summary>
+    /// <summary>The byte order of that length.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     public ByteOrder ByteOrder { get; set; }
 
-    /// <summary>The bytes of a message, with -Framing Fixed.</summary>
+    /// <summary>The number of bytes of a message, with -Framing Fixed.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [ValidateRange(1, int.MaxValue)]
     public int MessageSize { get; set; }
 
-    /// <summary>What ends the lines that are sent, with -Framing Line.</summary>
+    /// <summary>The end of the lines that are sent, with -Framing Line.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     public NewLine NewLine { get; set; }
 
-    /// <summary>How text is encoded on the wire.</summary>
+    /// <summary>The encoding of text on the wire.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     [Encoding]
     [ArgumentCompleter(typeof(EncodingCompleter))]
     [ValidateNotNull]
     public Encoding Encoding { get; set; } = EncodingAttribute.Utf8;
 
-    /// <summary>The handler gets byte arrays, not strings.</summary>
+    /// <summary>Gives the handler byte arrays instead of strings.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     public SwitchParameter AsByteStream { get; set; }
 
@@ -79,7 +79,7 @@ public sealed partial class StartC10kServerCommand
     [ValidateRange(1, 256)]
     public int HandlerCount { get; set; } = Math.Clamp(Environment.ProcessorCount, LeastDefaultHandlers, MostDefaultHandlers);
 
-    /// <summary>How long the handler may take with a message.</summary>
+    /// <summary>How long the handler may take for a message.</summary>
     [Parameter(ParameterSetName = ScriptSet)]
     public Duration HandlerTimeout { get; set; } = new(DefaultHandlerTimeout);
 
@@ -94,7 +94,7 @@ public sealed partial class StartC10kServerCommand
     [AllowEmptyCollection]
     public object?[]? ArgumentList { get; set; }
 
-    /// <summary>As the refusal of what has no effect, for the Script set.</summary>
+    /// <summary>Finds parameters of the Script set that are missing, or that would have no effect. Returns null if there is no problem.</summary>
     private string? ScriptProblem() =>
         ParameterSetName != ScriptSet ? null
         : Stray(nameof(Delimiter), Framing.Delimiter) ?? Stray(nameof(LengthSize), Framing.Length) ?? Stray(nameof(ByteOrder), Framing.Length)
@@ -195,15 +195,21 @@ public sealed partial class StartC10kServerCommand
     }
 
     /// <summary>
-    /// Whether bytes that are characters of their own may be parts of others: so in the double-byte encodings of East Asia. In UTF-8 they may not,
-    /// and in UTF-16 and UTF-32 the delimiter is looked for where a character can begin.
+    /// Whether bytes that are characters by themselves may also be parts of other characters. That is so in the double-byte encodings of East
+    /// Asia. In UTF-8 it is not. In UTF-16 and UTF-32 the delimiter is looked for only where a character can begin.
     /// </summary>
     private bool MayEndCharacters() => !Encoding.IsSingleByte && Encoding is not (UTF8Encoding or UnicodeEncoding or UTF32Encoding);
 
-    /// <summary>The bytes of a code unit, where messages are text: what a delimiter looks like across two of them is none.</summary>
+    /// <summary>
+    /// The number of bytes of a code unit if messages are text, and otherwise 1. Bytes that look like a delimiter but begin within a code
+    /// unit are not a delimiter.
+    /// </summary>
     private int DelimiterAlignment(bool isText) => isText || !AsByteStream ? Encoding.GetByteCount("\0") : 1;
 
-    /// <summary>A name is looked for where modules are; a path is the caller's, wherever the handler's runspace is.</summary>
+    /// <summary>
+    /// Resolves a module's path from the caller's location, because the handler's runspace may have another one. A name stays a name, and is
+    /// looked for where modules are.
+    /// </summary>
     private string ResolveModule(string module)
     {
         if (!module.Contains('/') && !module.StartsWith('~') && !module.StartsWith('.'))
@@ -217,7 +223,7 @@ public sealed partial class StartC10kServerCommand
             : throw new HandlerScriptException("ModuleNotFound", ErrorCategory.ObjectNotFound, $"-{nameof(ImportModule)}: there is no module at '{module}'.");
     }
 
-    /// <summary>Whether there is such a function, such an environment variable and the like.</summary>
+    /// <summary>Whether a function, an environment variable or another item with that path exists.</summary>
     private bool ItemExists(string path)
     {
         try
@@ -230,7 +236,7 @@ public sealed partial class StartC10kServerCommand
         }
     }
 
-    /// <summary>What an expression is for the caller, who has it without "using".</summary>
+    /// <summary>Gets the value of an expression in the caller's scope. The caller has the variable without "using:".</summary>
     private bool LookUp(VariablePath variable, ExpressionAst expression, out object? value)
     {
         PSVariable? plain = variable.IsDriveQualified ? null : SessionState.PSVariable.Get(variable.UserPath);
@@ -242,7 +248,7 @@ public sealed partial class StartC10kServerCommand
 
         if (variable.IsDriveQualified || expression is not VariableExpressionAst)
         {
-            // A member, an element, or a variable of another drive. The comma keeps a collection in one piece.
+            // The expression is a member, an element, or a variable of another drive. The comma keeps a collection in one piece.
             string text = "," + HandlerScript.WithoutUsing(expression.Extent.Text);
             value = InvokeCommand.InvokeScript(useLocalScope: false, ScriptBlock.Create(text), null, null).FirstOrDefault();
         }

@@ -6,7 +6,7 @@ using Microsoft.PowerShell.Commands;
 
 namespace C10kServer.Commands;
 
-/// <summary>Start-C10kServer: starts a server and hands it back once it listens.</summary>
+/// <summary>Start-C10kServer: starts a server and returns it once it listens.</summary>
 [Cmdlet(VerbsLifecycle.Start, "C10kServer", DefaultParameterSetName = BuiltInSet, SupportsShouldProcess = true, HelpUri = OnlineHelp)]
 [OutputType(typeof(Server))]
 public sealed partial class StartC10kServerCommand : C10kCmdlet
@@ -14,7 +14,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     private const string BuiltInSet = "BuiltIn";
     private const string CompiledSet = "Compiled";
 
-    // Whether this start has the sockets of systemd, which are the next one's if it fails.
+    // Whether this start has taken the sockets of systemd. If the start fails, it gives them back for the next one.
     private bool _tookInherited;
 
     /// <summary>The server's name.</summary>
@@ -28,21 +28,21 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ListenAddressCompleter))]
     public ListenAddress[]? Address { get; set; }
 
-    /// <summary>The path of a Unix domain socket to listen on; without addresses it is the only place.</summary>
+    /// <summary>The path of a Unix domain socket to listen on. Without addresses it is the only place.</summary>
     [Parameter]
     [ValidateNotNullOrEmpty]
     public string? UnixPath { get; set; }
 
-    /// <summary>Who may connect to it, as the mode of its file.</summary>
+    /// <summary>The mode of the socket's file, which decides who may connect.</summary>
     [Parameter]
     [UnixMode]
     public UnixFileMode UnixMode { get; set; }
 
-    /// <summary>Takes over the listening sockets that systemd passed; without addresses and path they are the only ones.</summary>
+    /// <summary>Takes over the listening sockets that systemd passed. Without addresses and path they are the only ones.</summary>
     [Parameter]
     public SwitchParameter SystemdSocket { get; set; }
 
-    /// <summary>A server on :: takes IPv4 connections too.</summary>
+    /// <summary>Makes a server on :: take IPv4 connections, too.</summary>
     [Parameter]
     public SwitchParameter DualMode { get; set; }
 
@@ -60,15 +60,15 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public int Backlog { get; set; }
 
-    /// <summary>The most connections at a time.</summary>
+    /// <summary>The highest number of connections at a time.</summary>
     [Parameter]
     public int MaxConnection { get; set; }
 
-    /// <summary>The most connections of one remote address at a time.</summary>
+    /// <summary>The highest number of connections of one remote address at a time.</summary>
     [Parameter]
     public int MaxConnectionPerAddress { get; set; }
 
-    /// <summary>The most connections accepted a second.</summary>
+    /// <summary>The highest number of connections accepted per second.</summary>
     [Parameter]
     public int AcceptRate { get; set; }
 
@@ -84,15 +84,15 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public Duration HandshakeTimeout { get; set; }
 
-    /// <summary>How long the peer's end is awaited after this side has closed.</summary>
+    /// <summary>How long this side waits for the peer's end after it has closed.</summary>
     [Parameter]
     public Duration LingerTimeout { get; set; }
 
-    /// <summary>How long a peer may take no output.</summary>
+    /// <summary>How long a peer may go without taking output.</summary>
     [Parameter]
     public Duration WriteTimeout { get; set; }
 
-    /// <summary>How long a peer may be silent until it is probed.</summary>
+    /// <summary>How long a peer may be silent before it is probed.</summary>
     [Parameter]
     public Duration KeepAlive { get; set; }
 
@@ -100,25 +100,25 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [Parameter]
     public Duration UserTimeout { get; set; }
 
-    /// <summary>The bytes of queued output above which a connection is not read.</summary>
+    /// <summary>The bytes of queued output above which the server does not read from a connection.</summary>
     [Parameter]
     public int HighWaterMark { get; set; }
 
-    /// <summary>The bytes that may wait to be sent on a connection.</summary>
+    /// <summary>The highest number of bytes that may wait to be sent on a connection.</summary>
     [Parameter]
     public int MaxSendQueue { get; set; }
 
-    /// <summary>The microseconds for which a worker looks for more events before it blocks.</summary>
+    /// <summary>The microseconds for which a worker polls for more events before it blocks.</summary>
     [Parameter]
     [ValidateRange(0, 1_000_000)]
     public int BusyPoll { get; set; }
 
     /// <summary>Whether small writes are sent at once.</summary>
-    /// <remarks>Not a switch: one that is on by default can only be given to no effect.</remarks>
+    /// <remarks>The type is not a switch, because giving a switch that is on by default would have no effect.</remarks>
     [Parameter]
     public bool NoDelay { get; set; } = true;
 
-    /// <summary>What matters less is not logged.</summary>
+    /// <summary>The log level. Less important records are not logged.</summary>
     [Parameter]
     public LogLevel LogLevel { get; set; }
 
@@ -127,13 +127,16 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
     [ValidateNotNullOrEmpty]
     public string? LogPath { get; set; }
 
-    /// <summary>What the server speaks.</summary>
+    /// <summary>The protocol that the server speaks.</summary>
     [Parameter(ParameterSetName = BuiltInSet)]
     public BuiltInProtocol Protocol { get; set; }
 
-    /// <summary>A handler written in C#: an object for all connections, or a type of which each gets one.</summary>
+    /// <summary>
+    /// A handler written in C#: an object that serves all connections, or a type, of which each connection gets its own object.
+    /// </summary>
     /// <remarks>
-    /// Of any type to the shell, as the engine's types, which are in a load context of their own, would have to be there at import.
+    /// The shell sees a parameter of type object, because a type of the engine, which has a load context of its own, would have to be loaded at
+    /// import.
     /// </remarks>
     [Parameter(ParameterSetName = CompiledSet, Mandatory = true)]
     public object Handler { get; set; } = null!;
@@ -199,7 +202,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Checks for -WhatIf what a start would find before it listens.</summary>
+    /// <summary>Makes the checks of a start that come before it listens. For -WhatIf.</summary>
     private void Check(string? path, HandlerSource handler)
     {
         if (Name is not null && ServerRegistry.IsTaken(Name))
@@ -240,7 +243,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>The addresses to listen on. A server for which no place is given listens on loopback.</summary>
+    /// <summary>The addresses to listen on. A server for which no place is given listens on the loopback address.</summary>
     private IPAddress[] Addresses() =>
         Address is not null ? [.. Address.Select(address => address.IPAddress)]
         : UnixPath is not null || SystemdSocket ? []
@@ -264,7 +267,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>An option that would do nothing was meant to do something.</summary>
+    /// <summary>Refuses options that would have no effect, because the user meant them to have one.</summary>
     private void RefuseWhatHasNoEffect()
     {
         IPAddress[] addresses = Addresses();
@@ -283,7 +286,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>The kernel knows neither the shell's location nor its drives.</summary>
+    /// <summary>Resolves a path for the kernel, which knows neither the shell's location nor its drives.</summary>
     private string Resolve(string path, string parameter, string why)
     {
         string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out ProviderInfo provider, out _);
@@ -296,7 +299,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
         return full;
     }
 
-    /// <summary>The sockets that this process was started with.</summary>
+    /// <summary>Takes the sockets that this process was started with.</summary>
     private IReadOnlyList<int> TakeInherited()
     {
         IReadOnlyList<int> sockets = Engine.InheritedSockets.Take();
@@ -318,7 +321,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
 
         if (SystemdSocket)
         {
-            // Last, because another runspace may want the sockets: they are not taken for options that are wrong anyway.
+            // The sockets are taken last, because another runspace may want them. A start with wrong options must not take them.
             options = options with { Inherited = TakeInherited() };
             options = options with { MessageTimeout = MessageTimeoutFor(options) };
         }
@@ -359,7 +362,7 @@ public sealed partial class StartC10kServerCommand : C10kCmdlet
             return options;
         }
 
-        // Any number stands for the sockets of systemd, which are not taken yet.
+        // The sockets of systemd are not taken yet. Any number can stand for them.
         (options with { Inherited = [0], MessageTimeout = MessageTimeout }).Validate();
         return options;
     }

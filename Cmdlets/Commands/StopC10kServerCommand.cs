@@ -2,12 +2,12 @@ using System.Management.Automation;
 
 namespace C10kServer.Commands;
 
-/// <summary>Stop-C10kServer: stops servers and closes their connections, at once or when these have finished.</summary>
+/// <summary>Stop-C10kServer: stops servers and closes their connections, at once or after the connections have finished.</summary>
 [Cmdlet(VerbsLifecycle.Stop, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class StopC10kServerCommand : ServerEndCmdlet
 {
-    /// <summary>Connections are reset instead of finished; with -Drain, those that are left at the timeout.</summary>
+    /// <summary>Resets connections instead of finishing them. With -Drain, resets the connections that are left at the timeout.</summary>
     [Parameter]
     public SwitchParameter Force { get; set; }
 
@@ -19,7 +19,7 @@ public sealed class StopC10kServerCommand : ServerEndCmdlet
         return ShouldProcess($"{server}, {Messages.Connections(server.ConnectionCount)}", action);
     }
 
-    /// <summary>Stops a server. One that is stopped already stays so.</summary>
+    /// <summary>Stops a server. A server that is already stopped stays so.</summary>
     /// <param name="server">The target.</param>
     /// <returns>True.</returns>
     protected override bool End(Server server)

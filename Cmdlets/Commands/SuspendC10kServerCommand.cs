@@ -2,14 +2,14 @@ using System.Management.Automation;
 
 namespace C10kServer.Commands;
 
-/// <summary>Suspend-C10kServer: servers stop accepting. Connects wait in the kernel's queue, open connections go on.</summary>
+/// <summary>Suspend-C10kServer: makes servers stop accepting. New connections wait in the kernel's queue, and open connections go on.</summary>
 [Cmdlet(VerbsLifecycle.Suspend, "C10kServer", SupportsShouldProcess = true, DefaultParameterSetName = ByObject, HelpUri = OnlineHelp)]
 [OutputType(typeof(void), typeof(Server))]
 public sealed class SuspendC10kServerCommand : ServerTargetCmdlet
 {
-    /// <summary>Suspends a server. One that is suspended already stays so.</summary>
+    /// <summary>Suspends a server. A server that is already suspended stays so.</summary>
     /// <param name="server">The target.</param>
-    /// <returns>False when it was not done.</returns>
+    /// <returns>False if the server was not suspended.</returns>
     protected override bool Act(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);

@@ -3,7 +3,7 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>Wait-C10kServer: waits until servers are in a state, or have a number of connections, and writes each that is there.</summary>
+/// <summary>Wait-C10kServer: waits until servers have a state or a number of connections, and writes each server that has reached it.</summary>
 [Cmdlet(VerbsLifecycle.Wait, "C10kServer", DefaultParameterSetName = ObjectAndState, HelpUri = OnlineHelp)]
 [OutputType(typeof(Server))]
 public sealed class WaitC10kServerCommand : C10kCmdlet
@@ -40,7 +40,7 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerTarget[]? InputObject { get; set; }
 
-    /// <summary>The states to wait for; any of them will do.</summary>
+    /// <summary>The states to wait for. Any of them ends the wait.</summary>
     [Parameter(Mandatory = true, Position = 1, ParameterSetName = NameAndState)]
     [Parameter(Mandatory = true, ParameterSetName = IdAndState)]
     [Parameter(Mandatory = true, Position = 1, ParameterSetName = ObjectAndState)]
@@ -54,7 +54,7 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
     [ValidateRange(0, int.MaxValue)]
     public int ConnectionCount { get; set; }
 
-    /// <summary>How the connections are to compare with that number.</summary>
+    /// <summary>How the number of connections is compared with that number.</summary>
     [Parameter(ParameterSetName = NameAndCount)]
     [Parameter(ParameterSetName = IdAndCount)]
     [Parameter(ParameterSetName = ObjectAndCount)]
@@ -64,12 +64,12 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
     [Parameter]
     public Duration Timeout { get; set; } = new(TimeSpan.FromSeconds(60));
 
-    // Who waits for 100 connections is served by 101, which may be there before anybody looks. Every number is 0 or more, so that
-    // 0 can only mean that all have gone.
+    // By default the count is a minimum. A user who waits for 100 connections can go on with 101, and the 101st may arrive before the count
+    // is read. A count of 0 can only mean that all connections have gone, because every number is 0 or more.
     private CountComparison Wanted =>
         IsGiven(nameof(Comparison)) ? Comparison : ConnectionCount == 0 ? CountComparison.Equal : CountComparison.GreaterOrEqual;
 
-    /// <summary>Writes what is there already.</summary>
+    /// <summary>Writes the servers that have already reached the goal.</summary>
     protected override void ProcessRecord()
     {
         foreach (Server server in FindServers(Name, Id, InputObject))
@@ -81,7 +81,7 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Waits for the others.</summary>
+    /// <summary>Waits for the other servers.</summary>
     protected override void EndProcessing()
     {
         Patience patience = new(this, "Waiting", Timeout, StopToken);
@@ -102,10 +102,10 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Whether a server needs no more waiting: it is written, or the error that it never will be.</summary>
+    /// <summary>Whether the wait for a server has ended: the server was written, or the error that it will never reach the goal.</summary>
     private bool IsSettled(Server server)
     {
-        // First, so that one that ends between the two looks is looked at once more.
+        // This is read first. A server that ends between this read and the next one is then looked at once more.
         bool over = server.IsOver;
         if (IsReached(server))
         {
@@ -129,7 +129,7 @@ public sealed class WaitC10kServerCommand : C10kCmdlet
     {
         if (State is not null)
         {
-            // Between the two halves of a restart it is stopped too, and not what anybody waits for.
+            // A server is also Stopped between the two halves of a restart, and nobody waits for that.
             ServerState now = server.State;
             return State.Contains(now) && (now != ServerState.Stopped || server.IsOver);
         }

@@ -9,10 +9,10 @@ namespace C10kServer.Commands;
 [OutputType(typeof(Connection))]
 public sealed class WatchC10kConnectionCommand : C10kCmdlet
 {
-    // By this name the views give them a table of their own, with time and reason.
+    // The views recognise this name and give these rows a table of their own, with time and reason.
     private const string WatchedTypeName = "C10kServer.Connection#Watched";
 
-    // How late the end of the last server may be noticed.
+    // The end of the last server may be noticed this late.
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(200);
 
     private static readonly TimeSpan WarnInterval = TimeSpan.FromSeconds(1);
@@ -32,16 +32,17 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerSelector[]? Server { get; set; }
 
-    /// <summary>The rows after which it ends.</summary>
+    /// <summary>The number of rows after which the cmdlet ends.</summary>
     [Parameter]
     [ValidateRange(1, int.MaxValue)]
     public int Count { get; set; }
 
-    /// <summary>The time after which it ends.</summary>
+    /// <summary>The time after which the cmdlet ends.</summary>
     [Parameter]
     public Duration Timeout { get; set; }
 
-    // Without servers those count too that are started meanwhile; one that none has matched is no server to wait for.
+    // If no server was asked for, servers that are started later are watched, too. If a server was asked for and none matched, there is
+    // nothing to wait for.
     private bool WatchesAll => !IsGiven(nameof(Server)) && !MyInvocation.ExpectingInput;
 
     /// <inheritdoc/>
@@ -52,12 +53,13 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
         _watch = Stopwatch.StartNew();
         if (WatchesAll)
         {
-            // First the later ones, then those that there are: a server between the two is met twice and taken once.
+            // Later servers are subscribed to before the existing ones are listed. A server that starts between the two is found twice and
+            // taken once.
             ServerRegistry.Added += Watch;
         }
     }
 
-    /// <summary>Begins to watch at once: what happens while the pipeline still brings servers is not missed.</summary>
+    /// <summary>Begins to watch each server at once, so that no event is missed while the pipeline still brings servers.</summary>
     protected override void ProcessRecord()
     {
         foreach (Target target in FindTargets(Server))
@@ -67,7 +69,7 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
         }
     }
 
-    /// <summary>Writes what happens.</summary>
+    /// <summary>Writes the connections that open and close.</summary>
     protected override void EndProcessing()
     {
         int written = 0;
@@ -96,11 +98,12 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
     {
         if (disposing && _observer is not null)
         {
-            // Also where the pipeline was stopped: Ctrl+C, Select-Object -First 1.
+            // This also runs when the pipeline was stopped by Ctrl+C or Select-Object -First 1.
             ServerRegistry.Added -= Watch;
             lock (_gate)
             {
-                // In this order: a server that restarts meanwhile would else give its new engine an observer that is over.
+                // The observer is removed from the servers before it is disposed of. Otherwise a server that restarts now would give it to
+                // its new engine.
                 foreach (Server server in _servers)
                 {
                     server.Events.Unwatch(_observer);
@@ -115,12 +118,12 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
         base.Dispose(disposing);
     }
 
-    /// <summary>From any thread: servers are started on others.</summary>
+    /// <summary>Watches a server. Called from any thread, because servers may be started on other threads.</summary>
     private void Watch(Server server)
     {
         lock (_gate)
         {
-            // Not once the cmdlet is done.
+            // After the end of the cmdlet no server is watched any more.
             if (_observer is not null && _servers.Add(server))
             {
                 server.Events.Watch(_observer);
@@ -128,13 +131,13 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
         }
     }
 
-    /// <summary>False: the time is over, or nothing more can come.</summary>
+    /// <summary>Takes the next event. Returns false if the time is over, or if no more events can come.</summary>
     private bool TryTake(out Engine.ServerEvent? happened)
     {
         happened = null;
         while (true)
         {
-            // Before the look at the queue: what a server did at its end is in there by then.
+            // This is read before the queue. Once a server is over, the events of its end are in the queue.
             bool over = IsOver();
             TimeSpan left = IsGiven(nameof(Timeout)) ? Timeout - _watch.Elapsed : TimeSpan.MaxValue;
             TimeSpan wait = over || left < TimeSpan.Zero ? TimeSpan.Zero : left < Look ? left : Look;
@@ -171,7 +174,7 @@ public sealed class WatchC10kConnectionCommand : C10kCmdlet
         || _targets.Any(target => target.Server == connection.Server
             && (target.Connection is long id ? id == connection.Id : target.Worker is null || target.Worker == connection.Worker));
 
-    // Now and then, as they are lost one after the other.
+    // Warns only now and then, because rows are lost one after the other.
     private void WarnOfLost(bool now)
     {
         long lost = _observer!.Lost;

@@ -111,7 +111,7 @@ public sealed class ServerOptions
     /// <summary>How long this side waits for the peer's end after it has closed.</summary>
     public TimeSpan LingerTimeout { get; }
 
-    /// <summary>How long a peer may accept no output.</summary>
+    /// <summary>How long a peer may go without taking output.</summary>
     public TimeSpan WriteTimeout { get; }
 
     /// <summary>How long a peer may be silent before it is probed. Zero means no probes.</summary>
