@@ -4,26 +4,26 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>What the module's cmdlets have in common: the way out of every wait, the platform, and the errors.</summary>
+/// <summary>The base of the module's cmdlets: how every wait ends, the check of the platform, and the errors.</summary>
 public abstract class C10kCmdlet : PSCmdlet, IDisposable
 {
-    /// <summary>What Get-Help -Online opens.</summary>
+    /// <summary>The page that Get-Help -Online opens.</summary>
     protected const string OnlineHelp = "https://www.powershellgallery.com/packages/C10kServer";
 
     private readonly CancellationTokenSource _stopping = new();
 
-    /// <summary>Cancelled by Ctrl+C. Whatever waits takes it.</summary>
+    /// <summary>The token that Ctrl+C cancels. Every wait uses it.</summary>
     protected CancellationToken StopToken => _stopping.Token;
 
-    /// <summary>Ends what the cmdlet holds. The shell calls it.</summary>
+    /// <summary>Releases the resources of the cmdlet. The shell calls it.</summary>
     public void Dispose()
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Ends what the cmdlet holds.</summary>
-    /// <param name="disposing">Whether it is the shell that calls.</param>
+    /// <summary>Releases the resources of the cmdlet.</summary>
+    /// <param name="disposing">Whether the shell calls it.</param>
     protected virtual void Dispose(bool disposing)
     {
         if (disposing)
@@ -32,7 +32,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         }
     }
 
-    /// <summary>Stops here where there is no epoll, before anything touches the engine.</summary>
+    /// <summary>Ends the cmdlet with an error on a platform without epoll, before anything uses the engine.</summary>
     protected override void BeginProcessing()
     {
         if (!OperatingSystem.IsLinux())
@@ -45,7 +45,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         }
     }
 
-    /// <summary>Ctrl+C: called on another thread, at any moment.</summary>
+    /// <summary>Handles Ctrl+C. The shell calls it on another thread, at any moment.</summary>
     protected override void StopProcessing()
     {
         try
@@ -54,28 +54,28 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // The cmdlet was just done.
+            // The cmdlet has just ended.
         }
     }
 
-    /// <summary>Whether a parameter was given, so that the engine's default holds for the others.</summary>
+    /// <summary>Whether a parameter was given. For the other parameters the engine's defaults apply.</summary>
     /// <param name="parameter">The parameter's name.</param>
-    /// <returns>True when it was given.</returns>
+    /// <returns>True if it was given.</returns>
     protected bool IsGiven(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
 
     /// <summary>
-    /// Whether the cmdlet says what it would do and does nothing. It then checks first what the act itself would find: that the target is there and
-    /// that the values are valid.
+    /// Whether the cmdlet only says what it would do. It then first makes the checks that the action itself would make: that the target
+    /// exists and that the values are valid.
     /// </summary>
     private protected bool IsWhatIf =>
         MyInvocation.BoundParameters.TryGetValue("WhatIf", out object? given)
             ? (SwitchParameter)given
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
 
-    /// <summary>The runspace in which the cmdlet runs.</summary>
+    /// <summary>The Id of the runspace in which the cmdlet runs.</summary>
     private protected static Guid CurrentRunspace => Runspace.DefaultRunspace?.InstanceId ?? Guid.Empty;
 
-    /// <summary>The servers of that name. A pattern may match nothing; a literal that does is an error.</summary>
+    /// <summary>The servers with that name. A pattern may match no server. A literal name that matches no server is an error.</summary>
     private protected Server[] FindServers(string name)
     {
         Server[] found;
@@ -99,7 +99,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         return found;
     }
 
-    /// <summary>The server of that number; none is an error.</summary>
+    /// <summary>The server with that Id. If there is none, an error is written.</summary>
     private protected Server[] FindServers(long id)
     {
         if (ServerRegistry.Find(id) is Server server)
@@ -111,13 +111,13 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         return [];
     }
 
-    /// <summary>The servers of one record, each once: by names, by Ids, or as they are.</summary>
+    /// <summary>The servers of one record, each server once. They are given by names, by Ids, or as targets.</summary>
     private protected IEnumerable<Server> FindServers(string[]? names, int[]? ids, ServerTarget[]? targets) =>
         (names is not null ? names.SelectMany(FindServers)
             : ids is not null ? ids.SelectMany(id => FindServers(id))
             : targets?.SelectMany(FindServers) ?? []).Distinct();
 
-    /// <summary>The servers that a target means. An object that is not a server is an error.</summary>
+    /// <summary>The servers that a target means. For an object that is not a server, an error is written.</summary>
     private protected Server[] FindServers(ServerTarget target)
     {
         if (target.Problem is not null)
@@ -129,7 +129,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         return target.Server is not null ? [target.Server] : FindServers(target.Name!);
     }
 
-    /// <summary>What the -Server arguments mean, each once; without any, all servers.</summary>
+    /// <summary>The targets that the -Server arguments mean, each target once. Without arguments, all servers.</summary>
     private protected IEnumerable<Target> FindTargets(ServerSelector[]? selectors)
     {
         if (selectors is null)
@@ -147,10 +147,12 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
             : FindServers(selector.Id);
     }
 
-    /// <summary>Does what a server can do only in some of its states. False: the server was not changed, and the error is written.</summary>
+    /// <summary>
+    /// Makes a change that is possible only in some states. Returns false if the server was not changed; then the error is written.
+    /// </summary>
     /// <param name="server">The server.</param>
-    /// <param name="change">What to do.</param>
-    /// <param name="done">What the server is then.</param>
+    /// <param name="change">The change to make.</param>
+    /// <param name="done">The word for what the change does to the server, for the error.</param>
     private protected bool TryChange(Server server, Action change, string done)
     {
         try
@@ -165,11 +167,11 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
         }
     }
 
-    /// <summary>With -WhatIf, whether a server is in a state in which it can be changed. False: the error is written.</summary>
+    /// <summary>With -WhatIf, whether a server is in a state in which it can be changed. Returns false after it has written the error.</summary>
     /// <remarks>Without -WhatIf the change itself finds out, and waits for a restart that is under way.</remarks>
     /// <param name="server">The server.</param>
-    /// <param name="done">What the server would be.</param>
-    /// <param name="states">The states in which it can be.</param>
+    /// <param name="done">The word for what the change would do to the server, for the error.</param>
+    /// <param name="states">The states in which the change is possible.</param>
     private protected bool MayChange(Server server, string done, params ServerState[] states)
     {
         bool can = !IsWhatIf || states.Contains(server.State);
@@ -191,7 +193,7 @@ public abstract class C10kCmdlet : PSCmdlet, IDisposable
             "InvalidServerState", ErrorCategory.InvalidOperation, server));
     }
 
-    /// <summary>Writes that the cmdlet cannot act on an object that it was given.</summary>
+    /// <summary>Writes the error that the cmdlet cannot act on an object that it was given.</summary>
     private protected void WriteProblem(TargetProblem problem, object? target)
     {
         ArgumentException exception = new(problem.Message);

@@ -3,13 +3,13 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>A cmdlet that acts on connections: by Id, or as objects. A target has to be given; none never means all.</summary>
+/// <summary>A cmdlet that acts on connections: by Id, or as objects. A target has to be given, because no target must never mean all.</summary>
 public abstract class ConnectionTargetCmdlet : C10kCmdlet
 {
     private protected const string ById = "Id";
     private protected const string ByObject = "InputObject";
 
-    // What a worker gets that has let one row wait already: ten thousand rows of it must not take five seconds each.
+    // The timeout for a worker that has already failed to answer once. Ten thousand connections of that worker must not take five seconds each.
     private static readonly TimeSpan SecondChance = TimeSpan.FromMilliseconds(100);
 
     private readonly HashSet<(int Server, int Worker)> _silent = [];
@@ -27,11 +27,11 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
     [ValidateNotNullOrEmpty]
     public virtual ConnectionTarget[]? InputObject { get; set; }
 
-    /// <summary>Writes the connection as it is then.</summary>
+    /// <summary>Writes the connection as it is after the action.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
 
-    /// <summary>What the cmdlet does, for the question whether it should.</summary>
+    /// <summary>The name of the action, for the question whether the cmdlet should act.</summary>
     protected abstract string Action { get; }
 
     /// <summary>Acts on each target.</summary>
@@ -48,7 +48,7 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
         }
     }
 
-    /// <summary>Acts on an object, or writes why it cannot.</summary>
+    /// <summary>Acts on an object, or writes why it cannot act on it.</summary>
     private protected virtual void ActOn(ConnectionTarget target)
     {
         if (target.Problem is not null)
@@ -68,7 +68,7 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
         }
     }
 
-    /// <summary>With -WhatIf: finds the connection, and says what would be done to it.</summary>
+    /// <summary>For -WhatIf: finds the connection, and says what the cmdlet would do to it.</summary>
     private protected void CheckOnly(Server[] servers, Engine.ConnectionRef target, string name)
     {
         switch (Find(servers, target, out Connection? found))
@@ -86,21 +86,23 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
         }
     }
 
-    /// <summary>With -WhatIf: whether the act would succeed on a connection that is there. False: the error is written.</summary>
+    /// <summary>
+    /// For -WhatIf: whether the action would succeed on a connection that exists. Returns false after it has written the error.
+    /// </summary>
     private protected virtual bool MayAct(Server server, Connection connection) => true;
 
-    /// <summary>Does what the cmdlet is for, if the server has the connection.</summary>
+    /// <summary>Does the cmdlet's action, if the server has the connection.</summary>
     /// <param name="server">The server.</param>
     /// <param name="target">The connection.</param>
     /// <param name="timeout">How long to wait for its worker.</param>
-    /// <param name="after">The connection just after; none where it was not done, and the error is written.</param>
-    /// <returns>False when the server does not have it.</returns>
+    /// <param name="after">The connection just after the action. Null if the action was not done; then the error is written.</param>
+    /// <returns>False if the server does not have the connection.</returns>
     private protected abstract bool TryAct(
         Server server, Engine.ConnectionRef target, TimeSpan timeout, out Engine.ConnectionInfo? after);
 
     private static string Name(Connection connection) => $"{connection} of {connection.ServerName}";
 
-    /// <summary>An Id is unique in the process: any server may have it.</summary>
+    /// <summary>Acts on the connection with that Id. Any server may have it, because an Id is unique in the process.</summary>
     private void ActOn(long id)
     {
         Server[] servers = ServerRegistry.List();
@@ -111,7 +113,8 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
             return;
         }
 
-        // Looked for first, so that a question names it in full. A worker that does not answer is asked to act all the same: it will.
+        // The connection is looked up first, so that the question can name it in full. A worker that does not answer is asked to act all the
+        // same, because it will act later.
         bool? there = Find(servers, target, out Connection? found);
         if (there == false)
         {
@@ -140,7 +143,9 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
         }
     }
 
-    /// <summary>True: it is there. False: no server has it. Null: a worker did not answer that may have it.</summary>
+    /// <summary>
+    /// Looks for the connection. True if a server has it, false if no server has it, null if a worker that may have it did not answer.
+    /// </summary>
     private bool? Find(Server[] servers, Engine.ConnectionRef target, out Connection? found)
     {
         bool answered = Try(servers, target, Look, out Server? owner, out Engine.ConnectionInfo? info, static _ => { });
@@ -151,7 +156,7 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
             server.TryAct(what, Engine.ConnectionAction.Look, timeout, StopToken, out seen);
     }
 
-    /// <summary>Asks one server after the other until one has the connection. False: one of them did not answer.</summary>
+    /// <summary>Asks one server after the other until one of them has the connection. Returns false if one of them did not answer.</summary>
     private bool Try(
         Server[] servers, Engine.ConnectionRef target, Ask ask, out Server? owner, out Engine.ConnectionInfo? found, Action<Server> onSilence)
     {

@@ -3,14 +3,14 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>
-/// The engine's exceptions as the shell's errors. Their Ids are the module's promise. Their messages are escaped, because a path in them may
-/// hold any character.
+/// Turns the engine's exceptions into the shell's errors. The Ids of the errors never change, because users rely on them. The messages are
+/// escaped, because a path in a message may contain any character.
 /// </summary>
 internal static class EngineErrors
 {
     /// <param name="e">The engine's exception.</param>
-    /// <param name="target">What was to be started.</param>
-    /// <param name="introduction">What the message begins with, before what went wrong.</param>
+    /// <param name="target">The server that could not be started, or the place at which it would listen.</param>
+    /// <param name="introduction">The beginning of the message, before what went wrong.</param>
     internal static ErrorRecord For(Engine.ServerStartException e, object? target, string introduction = "")
     {
         (string id, ErrorCategory category) = e.Failure switch
@@ -26,13 +26,13 @@ internal static class EngineErrors
         return new ErrorRecord(new ServerStartException(introduction + DisplayText.Text(e.Message)!, e.Errno), id, category, target);
     }
 
-    /// <summary>For an option that the engine refuses.</summary>
+    /// <summary>Makes the error for an option that the engine refuses.</summary>
     internal static ErrorRecord For(ArgumentException e, object? target, IReadOnlyDictionary<string, object> given) =>
         new(new ArgumentException(DisplayText.Text(Describe(e, given))), "InvalidArgument", ErrorCategory.InvalidArgument, target);
 
     private static ErrorCategory ClassifyLog(int errno)
     {
-        // errno(3).
+        // The numbers are those of errno(3).
         const int EPERM = 1, ENOENT = 2, EACCES = 13, ENOTDIR = 20, EISDIR = 21, ENOSPC = 28, EROFS = 30;
         return errno switch
         {
@@ -44,13 +44,13 @@ internal static class EngineErrors
         };
     }
 
-    /// <summary>The engine names its option; the user gave a parameter.</summary>
+    /// <summary>Describes the error with the parameter's name, because the engine names its option and the user gave a parameter.</summary>
     private static string Describe(ArgumentException e, IReadOnlyDictionary<string, object> given)
     {
         if (e is ArgumentOutOfRangeException { ParamName: nameof(Engine.ServerOptions.MaxSendQueue), ActualValue: int most }
             && !given.ContainsKey(nameof(Engine.ServerOptions.MaxSendQueue)))
         {
-            // The engine compares the two, and the user gave the other one.
+            // The engine compares two options and names this one, but the user gave the other one.
             return $"-{nameof(Engine.ServerOptions.HighWaterMark)}: it may be {most} at most, because a connection may queue no more. Raise " +
                 $"-{nameof(Engine.ServerOptions.MaxSendQueue)} with it.";
         }
@@ -67,7 +67,7 @@ internal static class EngineErrors
         return Describe(e, parameter);
     }
 
-    /// <summary>The engine's message about an option, as one about a parameter.</summary>
+    /// <summary>Turns the engine's message about an option into a message about a parameter.</summary>
     internal static string Describe(ArgumentException e, string parameter)
     {
         int suffix = e.Message.LastIndexOf(" (Parameter '", StringComparison.Ordinal);

@@ -1,9 +1,9 @@
 namespace C10kServer.Commands;
 
-/// <summary>The options that a server is started with and that can be changed while it runs, as the parameters of two cmdlets.</summary>
+/// <summary>The options that a server is started with and that can be changed while it runs. Two cmdlets have them as parameters.</summary>
 internal static class LiveOptions
 {
-    /// <summary>The options with those that were given as parameters; the others stay as they are.</summary>
+    /// <summary>Replaces the options that were given as parameters. The other options stay as they are.</summary>
     internal static Engine.ServerOptions Apply(Engine.ServerOptions options, IReadOnlyDictionary<string, object> given)
     {
         return options with

@@ -4,20 +4,21 @@ using System.Net.Sockets;
 
 namespace C10kServer.Commands;
 
-/// <summary>Where a server is found from this machine, for the cmdlets that connect to one.</summary>
+/// <summary>Finds the address at which a server can be reached from this machine. For the cmdlets that connect to a server.</summary>
 internal static class LocalTarget
 {
-    /// <summary>What is said where there is none.</summary>
+    /// <summary>The text for the case that there is no such address.</summary>
     internal const string None =
         "this machine has no IPv6 address on which a server on :: is found: ::1 is missing, and so is any other. Enable IPv6 (sysctl " +
         "net.ipv6.conf.lo.disable_ipv6=0), or start the server with -DualMode or on 127.0.0.1";
 
     /// <summary>
-    /// An address to connect to, for a server that listens on this one. Every interface has loopback among its addresses, but loopback has no
-    /// ::1 where IPv6 is off; then it is 127.0.0.1 for a server that takes IPv4 too, else another IPv6 address of the machine. Null: none.
+    /// An address to connect to, for a server that listens on a given address. A server on every interface is reached over loopback, but
+    /// loopback has no ::1 if IPv6 is off. In that case the address is 127.0.0.1 for a server that takes IPv4, too, and otherwise another
+    /// IPv6 address of the machine. Null if there is no such address.
     /// </summary>
-    /// <param name="listening">Where the server listens.</param>
-    /// <param name="dualMode">Whether a server on :: takes IPv4 too. Null: not known, so that IPv4 is the last resort.</param>
+    /// <param name="listening">The address that the server listens on.</param>
+    /// <param name="dualMode">Whether a server on :: takes IPv4, too. Null if that is not known; then IPv4 is tried last.</param>
     internal static IPAddress? For(IPAddress listening, bool? dualMode)
     {
         if (listening.Equals(IPAddress.Any))
@@ -35,7 +36,7 @@ internal static class LocalTarget
             : FindIPv6() ?? (dualMode is null ? IPAddress.Loopback : null);
     }
 
-    /// <summary>Whether this machine has an address. A bind to it says so, and sends nothing.</summary>
+    /// <summary>Whether this machine has an address. It tries to bind to the address, because a bind tells and sends nothing.</summary>
     private static bool IsHere(IPAddress address)
     {
         try
@@ -50,12 +51,12 @@ internal static class LocalTarget
         }
         catch (SocketException)
         {
-            // Without a descriptor for the question: the connect that follows has the same trouble, and says so.
+            // There is no descriptor for this check. The connect that follows fails for the same reason, and reports it.
             return true;
         }
     }
 
-    /// <summary>An IPv6 address of any interface that is up, one that needs no zone before others.</summary>
+    /// <summary>An IPv6 address of an interface that is up. An address that needs no zone comes before other addresses.</summary>
     private static IPAddress? FindIPv6() =>
         NetworkInterface.GetAllNetworkInterfaces()
             .Where(card => card.OperationalStatus is OperationalStatus.Up or OperationalStatus.Unknown)

@@ -4,12 +4,12 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>
-/// A wait on the pipeline's thread, with a deadline. Looks now and then, so that the engine need not tell; ends at Ctrl+C; and shows
-/// how it goes once it takes longer than a second.
+/// A wait on the pipeline's thread, with a deadline. It looks at the state from time to time, so that the engine does not have to report
+/// changes. It ends at Ctrl+C, and shows progress once it takes longer than a second.
 /// </summary>
 internal sealed class Patience(Cmdlet cmdlet, string activity, TimeSpan timeout, CancellationToken stop)
 {
-    // Between two looks: nobody notices it, and it costs next to nothing.
+    // The pause between two looks. Nobody notices this delay, and the looks cost almost nothing.
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(15);
 
     private static readonly TimeSpan ShownAfter = TimeSpan.FromSeconds(1);
@@ -18,12 +18,12 @@ internal sealed class Patience(Cmdlet cmdlet, string activity, TimeSpan timeout,
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private TimeSpan _showAt = ShownAfter;
 
-    /// <summary>What is left until the deadline, and no less than nothing.</summary>
+    /// <summary>The time that is left until the deadline. Never negative.</summary>
     internal TimeSpan Left => _watch.Elapsed < timeout ? timeout - _watch.Elapsed : TimeSpan.Zero;
 
-    /// <summary>Waits a moment. False: the deadline has come.</summary>
-    /// <param name="describe">What to show: how it stands, and how much of it is done, -1 where that cannot be told.</param>
-    /// <exception cref="PipelineStoppedException">Ctrl+C.</exception>
+    /// <summary>Waits for a moment. Returns false if the deadline has come.</summary>
+    /// <param name="describe">The progress to show: the status, and the percentage that is done, or -1 if that is not known.</param>
+    /// <exception cref="PipelineStoppedException">The user pressed Ctrl+C.</exception>
     internal bool Wait(Func<(string Status, int Percent)> describe)
     {
         TimeSpan left = Left;
@@ -51,7 +51,7 @@ internal sealed class Patience(Cmdlet cmdlet, string activity, TimeSpan timeout,
         return true;
     }
 
-    /// <summary>Takes away what was shown.</summary>
+    /// <summary>Removes the progress that was shown.</summary>
     internal void End()
     {
         if (_showAt > ShownAfter)

@@ -5,12 +5,12 @@ using System.Net.Sockets;
 namespace C10kServer.Commands;
 
 /// <summary>
-/// A connection to a server of this process, made to see whether the server takes it. That it comes about says little: the kernel answers
-/// for the server as long as there is room in the queue. So the server is asked whether it has it.
+/// A connection to a server of this process, made to test whether the server takes it. A successful connect proves little, because the kernel
+/// completes it for the server as long as there is room in the queue. Therefore the server is asked whether it has the connection.
 /// </summary>
 internal sealed class Probe(Server server, Patience patience, CancellationToken stop) : IDisposable
 {
-    // How long the two ends may take for an end in order. A handler that goes on sending would never be done.
+    // How long the orderly end of the connection may take. A handler that goes on sending would never end it.
     private static readonly TimeSpan ClosingTime = TimeSpan.FromSeconds(1);
 
     private readonly long _lastId = Engine.Server.LastConnectionId;
@@ -19,11 +19,11 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
     private Socket? _socket;
     private long? _id;
 
-    /// <summary>What came of it, in words.</summary>
+    /// <summary>The result of the test, in words.</summary>
     internal string Result { get; private set; } = "";
 
-    /// <summary>Connects, and asks. Null: this process can have no socket.</summary>
-    /// <exception cref="PipelineStoppedException">Ctrl+C.</exception>
+    /// <summary>Connects, and asks the server. Returns null if this process cannot open a socket.</summary>
+    /// <exception cref="PipelineStoppedException">The user pressed Ctrl+C.</exception>
     internal bool? Run()
     {
         if (server.State != ServerState.Running)
@@ -86,7 +86,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
 
     private string Stand(string step) => $"{step}; {server.Name} has {Messages.Connections(server.ConnectionCount)}";
 
-    /// <summary>Where the server is found from here; null where it is not.</summary>
+    /// <summary>The address at which the server can be reached from this process. Null if there is none.</summary>
     private EndPoint? Reachable(EndPoint endPoint) => endPoint switch
     {
         IPEndPoint ip => LocalTarget.For(ip.Address, server.Options.DualMode) is IPAddress address ? new IPEndPoint(address, ip.Port) : null,
@@ -94,8 +94,8 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
         _ => endPoint,
     };
 
-    /// <summary>False: not in time.</summary>
-    /// <exception cref="SocketException">It was refused.</exception>
+    /// <summary>Connects. Returns false if the time is over.</summary>
+    /// <exception cref="SocketException">The connection was refused.</exception>
     private bool Connect(EndPoint endPoint)
     {
         bool tcp = endPoint is IPEndPoint;
@@ -110,7 +110,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
             }
             catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
             {
-                // Over TCP it is under way. A Unix domain socket whose queue is full wants to be asked again.
+                // Over TCP the connect is now under way. For a Unix domain socket whose queue is full, the connect must be repeated.
                 if (tcp)
                 {
                     return AwaitConnected(_socket);
@@ -139,7 +139,8 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
     {
         if (_socket!.LocalEndPoint is not IPEndPoint local)
         {
-            // Clients of a Unix domain socket have no name to be known by. Its queue is in order, so that one taken is a good sign.
+            // A client of a Unix domain socket has no address to recognise it by. The queue is in order, so an accepted connection is a good
+            // sign.
             return server.Accepted > _accepted;
         }
 
@@ -149,7 +150,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
             return false;
         }
 
-        // The port alone would do for the living; among those that have ended another one may have had it before.
+        // Among open connections the port alone would be enough. Among connections that have ended, an earlier one may have had the same port.
         HashSet<long> since = [];
         for (long id = _lastId + 1; id <= last; id++)
         {
@@ -181,7 +182,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
         }
     }
 
-    /// <summary>By a reset, or where it is no TCP by a plain end.</summary>
+    /// <summary>Whether the server has ended the connection, with a reset or, if it is not TCP, with an ordinary end.</summary>
     private bool IsEnded()
     {
         try
@@ -194,7 +195,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
         }
     }
 
-    /// <summary>Says that nothing more comes, hears the server out, and sees its end of it go.</summary>
+    /// <summary>Shuts down sending, reads until the server's end, and waits until the server has ended the connection.</summary>
     private void Close()
     {
         long deadline = Environment.TickCount64 + (long)ClosingTime.TotalMilliseconds;
@@ -216,7 +217,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
         }
         catch (SocketException)
         {
-            // The server's handler has ended it in its own way.
+            // The server's handler has ended the connection in its own way.
         }
 
         _socket!.Dispose();

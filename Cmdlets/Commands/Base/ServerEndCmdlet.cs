@@ -2,12 +2,14 @@ using System.Management.Automation;
 
 namespace C10kServer.Commands;
 
-/// <summary>A cmdlet that ends servers, and on demand lets their connections finish first: those of all servers at the same time.</summary>
+/// <summary>
+/// A cmdlet that ends servers. On demand it first lets the connections finish, for all servers at the same time.
+/// </summary>
 public abstract class ServerEndCmdlet : ServerTargetCmdlet
 {
     private readonly List<Server> _draining = [];
 
-    // Those whose drain this cmdlet ends, unless it is ended itself before.
+    // The servers whose drain this cmdlet ends, unless the cmdlet itself is stopped before.
     private readonly List<Server> _held = [];
     private int _connections;
 
@@ -15,7 +17,7 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
     [Parameter]
     public SwitchParameter Drain { get; set; }
 
-    /// <summary>How long they may take, from when the last server has begun to drain.</summary>
+    /// <summary>How long the connections may take to finish, from the moment when the last server has begun to drain.</summary>
     [Parameter]
     public Duration Timeout { get; set; } = new(TimeSpan.FromSeconds(30));
 
@@ -33,7 +35,7 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
 
     /// <summary>Ends a server, or begins to drain it.</summary>
     /// <param name="server">The target.</param>
-    /// <returns>False when it was not done, or not yet.</returns>
+    /// <returns>False if the server was not ended, or is not ended yet.</returns>
     protected override bool Act(Server server)
     {
         ArgumentNullException.ThrowIfNull(server);
@@ -56,7 +58,7 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
         return End(server);
     }
 
-    /// <summary>Waits for all that drain, and ends each when it is done.</summary>
+    /// <summary>Waits for all servers that drain, and ends each server when its drain is complete.</summary>
     protected override void EndProcessing()
     {
         if (_draining.Count == 0)
@@ -85,25 +87,25 @@ public abstract class ServerEndCmdlet : ServerTargetCmdlet
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        // Also after Ctrl+C: from here on the drains end by themselves.
+        // This also runs after Ctrl+C. From now on the drains end by themselves.
         _held.ForEach(static server => server.ReleaseDrain());
         _held.Clear();
         base.Dispose(disposing);
     }
 
-    /// <summary>Whether the server can be ended, and ShouldProcess has nothing against it.</summary>
+    /// <summary>Whether the server can be ended and ShouldProcess permits it.</summary>
     /// <param name="server">The target.</param>
-    /// <returns>True when it may be.</returns>
+    /// <returns>True if the server may be ended.</returns>
     protected abstract bool MayEnd(Server server);
 
-    /// <summary>Ends a server that has no connections left, or is not to wait for them.</summary>
+    /// <summary>Ends a server that has no connections left, or that must not wait for them.</summary>
     /// <param name="server">The target.</param>
-    /// <returns>False when it was not done.</returns>
+    /// <returns>False if the server was not ended.</returns>
     protected abstract bool End(Server server);
 
-    /// <summary>Does what is to be done about a server whose connections took too long.</summary>
+    /// <summary>Handles a server whose connections took too long to finish.</summary>
     /// <param name="server">The target.</param>
-    /// <returns>False when it was not ended.</returns>
+    /// <returns>False if the server was not ended.</returns>
     protected abstract bool EndUndrained(Server server);
 
     private int Left() => _draining.Sum(server => server.ConnectionCount);

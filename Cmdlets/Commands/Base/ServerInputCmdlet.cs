@@ -3,7 +3,7 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>A cmdlet that is about servers: by name, by Id, or as objects. A target has to be given; none never means all.</summary>
+/// <summary>A cmdlet about servers: by name, by Id, or as objects. A target has to be given, because no target must never mean all.</summary>
 public abstract class ServerInputCmdlet : C10kCmdlet
 {
     private const string ByName = "Name";
@@ -30,7 +30,7 @@ public abstract class ServerInputCmdlet : C10kCmdlet
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     public ServerTarget[]? InputObject { get; set; }
 
-    /// <summary>Takes each target.</summary>
+    /// <summary>Passes each target to <see cref="Take"/>.</summary>
     protected override void ProcessRecord()
     {
         foreach (Server server in FindServers(Name, Id, InputObject))
@@ -39,7 +39,7 @@ public abstract class ServerInputCmdlet : C10kCmdlet
         }
     }
 
-    /// <summary>Does what the cmdlet is for.</summary>
+    /// <summary>Does the cmdlet's work for one server.</summary>
     /// <param name="server">The target.</param>
     protected abstract void Take(Server server);
 }
