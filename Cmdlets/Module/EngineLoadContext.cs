@@ -4,8 +4,8 @@ using System.Runtime.Loader;
 namespace C10kServer;
 
 /// <summary>
-/// Where the engine and what it needs are loaded: a private context over the folder dependencies beside the cmdlets' assembly, so that
-/// another module's version of a library never becomes ours, nor ours another's.
+/// The private load context of the engine and its dependencies. It loads from the folder "dependencies" beside the cmdlets' assembly, so that
+/// this module never uses another module's version of a library, and another module never uses this module's version.
 /// </summary>
 internal sealed class EngineLoadContext : AssemblyLoadContext
 {
@@ -22,14 +22,16 @@ internal sealed class EngineLoadContext : AssemblyLoadContext
     {
     }
 
-    /// <summary>The engine, once a cmdlet has needed it.</summary>
+    /// <summary>The engine's assembly. Null until a cmdlet has needed the engine.</summary>
     internal static Assembly? LoadedEngine => Instance.IsValueCreated ? Instance.Value.Assemblies.FirstOrDefault(IsEngine) : null;
 
-    /// <summary>Where the engine is that belongs to the cmdlets in a folder.</summary>
+    /// <summary>The path of the engine that belongs to the cmdlets in a folder.</summary>
     internal static string EnginePath(string cmdletFolder) => Path.Combine(cmdletFolder, Dependencies, EngineName + ".dll");
 
-    /// <summary>Lets the shell's context find the engine, and only it. Cheap, and once for the process.</summary>
-    /// <remarks>Never taken back: objects in users' hands outlive the module, and other runspaces may have it still.</remarks>
+    /// <summary>Lets the shell's context find the engine, and nothing else. The call is cheap, and has an effect once in the process.</summary>
+    /// <remarks>
+    /// The hook is never removed, because objects that users hold outlive the module, and other runspaces may still have the module.
+    /// </remarks>
     internal static void Hook()
     {
         if (Interlocked.Exchange(ref _hooked, 1) == 0)

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace C10kServer;
 
-/// <summary>What is said in more than one place.</summary>
+/// <summary>The messages that are used in more than one place.</summary>
 internal static class Messages
 {
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;

@@ -6,7 +6,7 @@ using System.Runtime.CompilerServices;
 
 namespace C10kServer;
 
-/// <summary>Which copy of the module each runspace has imported, and whether the loaded assemblies are those of another copy.</summary>
+/// <summary>Knows which copy of the module each runspace has imported, and whether the loaded assemblies belong to another copy.</summary>
 internal static class ModuleCopies
 {
     private const string Cmdlets = "C10kServer.Cmdlets.dll";
@@ -19,7 +19,7 @@ internal static class ModuleCopies
 
     internal static void Forget(Runspace runspace) => Imported.Remove(runspace);
 
-    /// <summary>Why the loaded assemblies cannot serve an import of the copy in a folder; null where they can.</summary>
+    /// <summary>The reason why the loaded assemblies cannot serve an import of the copy in a folder. Null if they can.</summary>
     internal static string? Refuse(string moduleFolder, string assemblyFolder)
     {
         if (!IsSameBuild(assemblyFolder))
@@ -42,7 +42,10 @@ internal static class ModuleCopies
             && BuildOf(EngineLoadContext.EnginePath(folder)) == engine;
     }
 
-    /// <summary>The identity that the compiler gave an assembly; machine code compiled from it has the same. Empty where there is no such file.</summary>
+    /// <summary>
+    /// The identity that the compiler gave to an assembly. Machine code that is compiled from the assembly has the same identity. Empty if
+    /// the file does not exist.
+    /// </summary>
     private static Guid BuildOf(string path)
     {
         if (!File.Exists(path))

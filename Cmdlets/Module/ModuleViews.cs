@@ -4,15 +4,15 @@ using System.Management.Automation.Runspaces;
 namespace C10kServer;
 
 /// <summary>
-/// The import of the module's types and views, one runspace at a time. Runspaces of a pool share the list of type and format files, and
-/// PowerShell reads it without a lock: imports at the same time fail with "Collection was modified".
+/// Lets one runspace at a time import the module's types and views. The runspaces of a pool share the list of type and format files, and
+/// PowerShell reads that list without a lock, so that simultaneous imports fail with "Collection was modified".
 /// </summary>
 internal static class ModuleViews
 {
-    // Any type that the module's types file names.
+    // This can be any type that the module's types file names.
     private const string Probe = "C10kServer.Sample";
 
-    // Longer than any import takes. A runspace that waits in vain imports all the same, with PowerShell's own risk.
+    // This is longer than any import takes. A runspace that has waited in vain imports all the same, with the risk that PowerShell has by itself.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private static readonly object Gate = new();
@@ -28,8 +28,8 @@ internal static class ModuleViews
     }
 
     /// <summary>
-    /// True when the runspace's table of types lacks the module's. What the shared list says of another runspace is taken out of the
-    /// list then, because the shell loads no file that is in the list, not even into a runspace that has never seen the file.
+    /// Whether the runspace's table of types lacks the module's types. If it does, the entries that another runspace has made are removed
+    /// from the shared list, because the shell does not load a file that is in the list, not even into a runspace that has never seen the file.
     /// </summary>
     internal static bool AreMissing(Runspace runspace, string moduleFolder)
     {
@@ -47,7 +47,7 @@ internal static class ModuleViews
         {
             if (state.Formats[i].FileName == views)
             {
-                // By index, because the entries of format files have no names.
+                // Entries are removed by index, because the entries of format files have no names.
                 state.Formats.RemoveItem(i);
             }
         }

@@ -4,26 +4,26 @@ namespace C10kServer;
 
 /// <summary>The servers of this process. Every runspace sees all of them.</summary>
 /// <remarks>
-/// A server is in here from its start until it is stopped, like a process and unlike a job: nothing has to be swept up
-/// behind it. One that faulted stays until it is stopped, so that somebody sees it.
+/// A server is in the registry from its start until it is stopped. In this it is like a process and unlike a job: it leaves nothing behind
+/// that must be removed. A server that has faulted stays until it is stopped, so that somebody sees it.
 /// </remarks>
 internal static class ServerRegistry
 {
     private static readonly Lock Gate = new();
     private static readonly SortedList<int, Server> Servers = [];
 
-    // Also those that are being started, whose server does not exist yet.
+    // These include the names of servers that are being started, for which there is no server object yet.
     private static readonly HashSet<string> Names = new(StringComparer.OrdinalIgnoreCase);
 
     private static int _lastId;
 
-    /// <summary>Tells of each server that is started, on the thread that starts it.</summary>
+    /// <summary>Raised for each server that is started, on the thread that starts it.</summary>
     internal static event Action<Server>? Added;
 
-    // Runs with the first use, hence not at import.
+    // The first use of the class runs this, so the import of the module does not.
     static ServerRegistry() => AppDomain.CurrentDomain.ProcessExit += (_, _) => StopAll();
 
-    /// <summary>Takes an Id and a name for a server that is to be started; null when the name is in use.</summary>
+    /// <summary>Reserves an Id and a name for a server that is to be started. Returns null if the name is in use.</summary>
     internal static Reservation? Reserve(string? name)
     {
         lock (Gate)
@@ -31,7 +31,7 @@ internal static class ServerRegistry
             int id = _lastId + 1;
             if (name is null)
             {
-                // The number is the Id, unless somebody has given that name to another server.
+                // The number is the Id, unless another server already has that name.
                 for (int number = id; !Names.Add(name = $"C10k{number}"); number++)
                 {
                 }
@@ -46,7 +46,7 @@ internal static class ServerRegistry
         }
     }
 
-    /// <summary>Gives back what was reserved for a server that did not start.</summary>
+    /// <summary>Gives back the reservation of a server that did not start.</summary>
     internal static void Release(Reservation reservation)
     {
         lock (Gate)
@@ -70,7 +70,7 @@ internal static class ServerRegistry
         Added?.Invoke(server);
     }
 
-    /// <summary>Takes back a server that was stopped. False: its name is in use.</summary>
+    /// <summary>Adds a server again that was stopped. Returns false if its name is in use.</summary>
     internal static bool Return(Server server)
     {
         lock (Gate)
@@ -88,7 +88,7 @@ internal static class ServerRegistry
         return true;
     }
 
-    /// <summary>Whether a server of that name runs or is being started, in any case of its letters.</summary>
+    /// <summary>Whether a server with that name runs or is being started. Upper and lower case are the same.</summary>
     internal static bool IsTaken(string name)
     {
         lock (Gate)
@@ -103,7 +103,7 @@ internal static class ServerRegistry
     {
         lock (Gate)
         {
-            // Only the first time: by the second another server may have the name.
+            // The name is removed only the first time, because at the second call another server may have it.
             if (Servers.Remove(server.Id))
             {
                 Names.Remove(server.Name);
@@ -136,19 +136,22 @@ internal static class ServerRegistry
     /// <exception cref="WildcardPatternException">The text cannot be read as a pattern.</exception>
     internal static Server[] Find(string pattern)
     {
-        // The names in use are compared ordinally, and a pattern has to agree with that in every culture: the shell's matching without regard to
-        // case takes the culture's own letters (Turkish has two letters i), so both sides are folded as OrdinalIgnoreCase folds them.
+        // The names in use are compared ordinally, and a pattern must give the same results in every culture. The shell's case-insensitive
+        // matching uses the culture's own letters (Turkish has two letters i), so both sides are folded in the way in which OrdinalIgnoreCase
+        // folds them.
         WildcardPattern wildcard = new(pattern.ToUpperInvariant(), WildcardOptions.CultureInvariant);
 
-        // PowerShell reads the pattern at its first use, which would never come where there is no server.
+        // PowerShell reads the pattern at its first use, and without servers there would not be a first use.
         wildcard.IsMatch("");
         return [.. List().Where(server => wildcard.IsMatch(server.Name.ToUpperInvariant()))];
     }
 
-    /// <summary>Stops what a runspace has started, for when it removes the module.</summary>
+    /// <summary>Stops the servers that a runspace has started. Called when that runspace removes the module.</summary>
     internal static void StopStartedBy(Guid runspace) => Stop(List().Where(server => server.Runspace == runspace));
 
-    /// <summary>Side by side: a stuck handler takes a second, and the process is to end in not much more.</summary>
+    /// <summary>
+    /// Stops all servers at the same time, because a stuck handler takes a second, and the process should end in not much more than that.
+    /// </summary>
     internal static void StopAll()
     {
         Engine.EngineThread[] threads = [.. List().Select(server => new Engine.EngineThread($"c10k {server.Name} end", () => Stop([server]), static _ => { }))];
@@ -160,7 +163,7 @@ internal static class ServerRegistry
             }
             catch (Engine.EngineException)
             {
-                // No thread can be had: one after the other then.
+                // No thread can be started, so the servers are stopped one after the other.
                 thread.RunHere();
             }
         }
@@ -181,7 +184,7 @@ internal static class ServerRegistry
             }
             catch (Exception)
             {
-                // There is nobody left to tell, and the next server is to be stopped all the same.
+                // There is nobody left to report the error to, and the next server must be stopped all the same.
             }
         }
     }

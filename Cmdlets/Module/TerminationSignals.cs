@@ -3,19 +3,20 @@ using System.Runtime.InteropServices;
 namespace C10kServer;
 
 /// <summary>
-/// Stops all servers when a signal is about to end the process: SIGTERM, as of systemd and docker stop, and SIGHUP, as of a terminal that is
-/// closed. Neither raises the end of the process that exit does. What the shell does otherwise stays as it is: afterwards the signal takes
-/// its course, a signal that the process ignores (nohup) is left ignored by .NET, and nothing is registered while no server runs.
+/// Stops all servers when a signal is about to end the process: SIGTERM, which systemd and docker stop send, and SIGHUP, which comes when a
+/// terminal is closed. Neither signal raises the event for the end of the process that an exit raises. The shell's other behaviour stays as
+/// it is: after the stop the signal takes its usual course, .NET leaves a signal ignored that the process ignores (nohup), and nothing is
+/// registered while no server runs.
 /// </summary>
 internal static class TerminationSignals
 {
-    // As much as an end of the process may take; a handler that is stuck does not hold up the signal.
+    // This is as long as the end of the process may take. A handler that is stuck does not delay the signal for longer.
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(900);
 
     private static readonly Lock Gate = new();
     private static PosixSignalRegistration[] s_registrations = [];
 
-    /// <summary>A server runs. From any thread, and again as often as one likes.</summary>
+    /// <summary>Called when a server runs. May be called from any thread, any number of times.</summary>
     internal static void Watch()
     {
         lock (Gate)
@@ -31,7 +32,7 @@ internal static class TerminationSignals
         }
     }
 
-    /// <summary>No server runs any more.</summary>
+    /// <summary>Called when no server runs any more.</summary>
     internal static void Unwatch()
     {
         lock (Gate)
@@ -45,7 +46,7 @@ internal static class TerminationSignals
     {
         if (context.Cancel)
         {
-            // A handler of the user's keeps the process alive.
+            // A signal handler of the user's code keeps the process alive.
             return;
         }
 
@@ -57,7 +58,7 @@ internal static class TerminationSignals
         }
         catch (Engine.EngineException)
         {
-            // No thread can be had: the servers are stopped on this one, however long that takes.
+            // No thread can be started, so the servers are stopped on this thread, however long that takes.
             stopping.RunHere();
         }
     }
