@@ -1,6 +1,6 @@
 namespace C10kServer;
 
-/// <summary>Reads the log of a server from one look to the next.</summary>
+/// <summary>Reads the log of a server in steps. Each step continues after the last one.</summary>
 internal sealed class LogReader(Server server, LogLevel level)
 {
     private bool _begun;
@@ -9,21 +9,21 @@ internal sealed class LogReader(Server server, LogLevel level)
 
     internal Server Server { get; } = server;
 
-    /// <summary>All has been read, and nothing more will come.</summary>
+    /// <summary>Whether all records have been read and no more will come.</summary>
     internal bool IsDone { get; private set; }
 
-    /// <summary>The records since the last look, in order.</summary>
-    /// <param name="lost">How many could not be read, as newer ones had pushed them out.</param>
+    /// <summary>The records since the last read, in order.</summary>
+    /// <param name="lost">The number of records that could not be read, because newer ones had replaced them.</param>
     internal IReadOnlyList<(DateTimeOffset At, LogRecord Record)> Read(out long lost)
     {
-        // In this order: what is logged until the end is in the log by then.
+        // This is read before the log. Once the server has ended, all of its records are in the log.
         bool ended = Server.HasEnded;
         List<(DateTimeOffset At, LogRecord Record)> records = [];
         foreach (Engine.EventRecord record in Server.Log.GetRecords(_last, out lost))
         {
             _last = record.Sequence;
 
-            // The wall clock may have been set back in between; the order of a log stays.
+            // The wall clock may have been set back in between, but the records must keep their order.
             _time = record.Time > _time ? record.Time : _time;
             if ((LogLevel)record.Level >= level)
             {
@@ -31,7 +31,7 @@ internal sealed class LogReader(Server server, LogLevel level)
             }
         }
 
-        // What was gone before the first look is not missed: it is as many as the log does not keep.
+        // Records that were gone before the first read do not count as lost, because the log never keeps them all.
         lost = _begun ? lost : 0;
         _begun = true;
         IsDone = ended;

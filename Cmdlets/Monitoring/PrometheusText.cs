@@ -3,24 +3,26 @@ using System.Text;
 
 namespace C10kServer;
 
-/// <summary>Writes metrics in the text exposition format 0.0.4 of Prometheus: a family is its help, its type, and all its samples.</summary>
+/// <summary>
+/// Writes metrics in the text exposition format 0.0.4 of Prometheus. A metric family consists of its help, its type, and all its samples.
+/// </summary>
 internal sealed class PrometheusText
 {
     private readonly StringBuilder _text = new();
 
-    /// <summary>A count that only grows, from 0 at the start.</summary>
+    /// <summary>Writes a count that only grows, from 0 at the start.</summary>
     internal void Counter<T>(string name, string help, IEnumerable<T> items, Func<T, string> labels, Func<T, double> value) =>
         Family(name, "counter", help, items, labels, value);
 
-    /// <summary>A value that goes up and down.</summary>
+    /// <summary>Writes a value that goes up and down.</summary>
     internal void Gauge<T>(string name, string help, IEnumerable<T> items, Func<T, string> labels, Func<T, double> value) =>
         Family(name, "gauge", help, items, labels, value);
 
-    /// <summary>Labels in braces. What would end a value early is escaped.</summary>
+    /// <summary>The labels in braces. Characters that would end a value too early are escaped.</summary>
     internal static string Labels(params (string Name, string Value)[] labels) =>
         $"{{{string.Join(',', labels.Select(label => $"{label.Name}=\"{Escape(label.Value).Replace("\"", "\\\"", StringComparison.Ordinal)}\""))}}}";
 
-    /// <summary>All of it; each line ends with a newline.</summary>
+    /// <summary>The whole text. Each line ends with a newline.</summary>
     /// <returns>The text.</returns>
     public override string ToString() => _text.ToString();
 
@@ -40,7 +42,7 @@ internal sealed class PrometheusText
         }
     }
 
-    // Whole numbers without an exponent, since people read them too.
+    // Whole numbers are written without an exponent, because people read them, too.
     private static string Number(double value) =>
         value == Math.Floor(value) && Math.Abs(value) < 1e15
             ? ((long)value).ToString(CultureInfo.InvariantCulture)

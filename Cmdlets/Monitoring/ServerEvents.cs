@@ -3,11 +3,12 @@ using System.Runtime.CompilerServices;
 namespace C10kServer;
 
 /// <summary>
-/// Who has subscribed to a server's events and who watches it. The engine tells them; what it tells of its own server is told of ours here.
+/// The subscribers to a server's events, and the observers that watch the server. The engine notifies them. This class turns a notification
+/// about the engine's server into one about the module's server.
 /// </summary>
 internal sealed class ServerEvents(Server server)
 {
-    // Whose an engine is, for those that watch several. It ends with the engine.
+    // The server that each engine belongs to, for observers that watch several servers. An entry lives as long as its engine.
     private static readonly ConditionalWeakTable<Engine.Server, Server> Owners = [];
 
     private readonly Lock _gate = new();
@@ -19,7 +20,7 @@ internal sealed class ServerEvents(Server server)
     internal static Server OwnerOf(Engine.Server engine) =>
         Owners.TryGetValue(engine, out Server? owner) ? owner : throw new InvalidOperationException("This engine has no owner.");
 
-    /// <summary>The engine that they are told of from now on: those that are there stay subscribed.</summary>
+    /// <summary>Follows another engine from now on. Existing subscribers and observers stay subscribed.</summary>
     internal void Follow(Engine.Server engine)
     {
         lock (_gate)
@@ -64,7 +65,7 @@ internal sealed class ServerEvents(Server server)
         }
     }
 
-    /// <summary>Has an observer told of this server too, over its restarts.</summary>
+    /// <summary>Makes an observer watch this server, too, also after restarts.</summary>
     internal void Watch(Engine.Observer watcher)
     {
         lock (_gate)
@@ -77,7 +78,7 @@ internal sealed class ServerEvents(Server server)
         }
     }
 
-    /// <summary>For an observer that is disposed of.</summary>
+    /// <summary>Called for an observer that is about to be disposed of.</summary>
     internal void Unwatch(Engine.Observer watcher)
     {
         lock (_gate)
@@ -86,7 +87,7 @@ internal sealed class ServerEvents(Server server)
         }
     }
 
-    // One by one: where one of several throws, the others are told all the same.
+    // Handlers are subscribed one by one, so that the others are called even if one of them throws.
     private static IEnumerable<T> Each<T>(T? handler) where T : Delegate => handler?.GetInvocationList().Cast<T>() ?? [];
 
     private void Add(Delegate handler, Engine.ServerEventKind kind, Action<Engine.ServerEvent> tell)
@@ -100,7 +101,7 @@ internal sealed class ServerEvents(Server server)
         });
         lock (_gate)
         {
-            // In this order: a subscriber that the engine refuses, for want of a thread, is not kept for the next one.
+            // The engine comes first. A subscriber that it refuses, for lack of a thread, must not be kept for the next engine.
             _engine?.Subscribe(subscription.Tell);
             _subscriptions.Add(subscription);
         }

@@ -1,9 +1,9 @@
 namespace C10kServer;
 
-/// <summary>The figures of servers as Prometheus wants them named: base units, and _total behind what only grows.</summary>
+/// <summary>The metrics of servers, named as Prometheus requires: in base units, and with _total at the end of a count that only grows.</summary>
 internal static class ServerMetrics
 {
-    /// <summary>One text for all: the samples of a metric stand together, whatever server they are of.</summary>
+    /// <summary>Writes one text for all servers, because the samples of a metric must stand together, whatever server they belong to.</summary>
     internal static string ToPrometheus(IReadOnlyList<Server> servers)
     {
         PrometheusText text = new();
@@ -40,7 +40,7 @@ internal static class ServerMetrics
 
     private static void AddWorkers(PrometheusText text, IReadOnlyList<Server> servers)
     {
-        // Read once, so that the figures of a worker belong together. Threads that are over have none.
+        // Each worker is read once, so that its values belong together. Threads that have ended have no values.
         WorkerSample[] workers =
         [
             .. servers.SelectMany(server => server.GetWorkerInfos()
@@ -60,7 +60,7 @@ internal static class ServerMetrics
 
     private static string Version => typeof(ServerMetrics).Assembly.GetName().Version?.ToString(3) ?? "";
 
-    // A label is data: it has its own escapes, and holds a path as it is.
+    // A label is data: it has escapes of its own, and contains a path unchanged.
     private static string AddressOf(Server server) => server.EndPoint is Engine.UnixEndPoint unix ? $"unix:{unix.Path}" : $"{server.EndPoint}";
 
     private static string Of(Server server) => PrometheusText.Labels(("server", server.Name));
