@@ -4,16 +4,18 @@ using System.Management.Automation;
 
 namespace C10kServer;
 
-/// <summary>How the views write numbers, and text that a peer may have written. Not for use in scripts: the objects hold the plain values.</summary>
+/// <summary>
+/// Formats numbers for the views, and text that a peer may have written. Not for use in scripts, because the objects have the plain values.
+/// </summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public static class DisplayText
 {
     private const string Units = "KMGTPE";
 
-    /// <summary>A time.</summary>
-    /// <param name="time">The time; of a copy from another process, its text.</param>
-    /// <param name="format">What of it is wanted.</param>
-    /// <returns>For instance "12:34:56"; none for no time.</returns>
+    /// <summary>Formats a time.</summary>
+    /// <param name="time">The time, or the text of the time if the object is a copy from another process.</param>
+    /// <param name="format">The format string for the wanted part of the time.</param>
+    /// <returns>For instance "12:34:56". Null if there is no time.</returns>
     public static string? Time(object? time, string format)
     {
         IFormatProvider invariant = CultureInfo.InvariantCulture;
@@ -26,14 +28,14 @@ public static class DisplayText
         };
     }
 
-    /// <summary>A value as text on one line, in which nothing steers a terminal or is invisible (pitfall 56).</summary>
-    /// <param name="value">The value: a string, or another object, which is asked for its text.</param>
-    /// <returns>The escaped text; none for no value.</returns>
+    /// <summary>A value as text on one line, without anything that controls a terminal or is invisible (pitfall 56).</summary>
+    /// <param name="value">The value: a string, or another object whose text is used.</param>
+    /// <returns>The escaped text. Null if there is no value.</returns>
     public static string? Text(object? value) => value is null ? null : Engine.SafeText.Escape(TextOf(value));
 
-    /// <summary>A value as text that keeps its lines, each of them escaped like <see cref="Text"/>.</summary>
+    /// <summary>A value as text that keeps its lines. Each line is escaped in the same way as in <see cref="Text"/>.</summary>
     /// <param name="value">The value.</param>
-    /// <returns>The escaped text; none for no value.</returns>
+    /// <returns>The escaped text. Null if there is no value.</returns>
     public static string? Lines(object? value) => value is null ? null : Engine.SafeText.EscapeLines(TextOf(value));
 
     /// <summary>A size in at most five characters, in powers of 1024.</summary>
@@ -48,7 +50,7 @@ public static class DisplayText
 
         int unit = -1;
 
-        // 1000 and not 1024, since 1,000K to 1,023K would be a character too wide.
+        // The limit is 1000 and not 1024, because 1,000K to 1,023K would be one character too wide.
         while (bytes >= 999.5 && unit < Units.Length - 1)
         {
             bytes /= 1024;
@@ -59,7 +61,9 @@ public static class DisplayText
         return bytes.ToString(format, CultureInfo.InvariantCulture) + Units[unit];
     }
 
-    /// <summary>The delivery rate of a connection; where it is unknown, what would show it, in at most twelve characters.</summary>
+    /// <summary>
+    /// The delivery rate of a connection, or if it is unknown a hint in at most twelve characters how to show it, or why there is none.
+    /// </summary>
     /// <param name="connection">The row.</param>
     /// <returns>For instance "12.3M", "add -TcpInfo".</returns>
     public static string DeliveryRate(Connection connection)
@@ -91,7 +95,7 @@ public static class DisplayText
         double number = value.TotalMicroseconds;
         string unit = "us";
 
-        // 999.5 is 1000 when it is rounded.
+        // 999.5 would be rounded to 1000.
         if (number >= 999.5)
         {
             number /= 1000;
@@ -108,6 +112,6 @@ public static class DisplayText
         return $"{number.ToString(format, CultureInfo.InvariantCulture)} {unit}";
     }
 
-    // The shell's own text of an object: the elements of an array, say.
+    // This is the shell's own text for an object, which contains the elements of an array for instance.
     private static string TextOf(object value) => value as string ?? PSObject.AsPSObject(value).ToString();
 }
