@@ -9,7 +9,7 @@ namespace C10kServer.Commands;
 internal static class EngineErrors
 {
     /// <param name="e">The engine's exception.</param>
-    /// <param name="target">The server that could not be started, or the place at which it would listen.</param>
+    /// <param name="target">The error's target object: the server, the place at which it would listen, or the path of its log.</param>
     /// <param name="introduction">The beginning of the message, before what went wrong.</param>
     internal static ErrorRecord For(Engine.ServerStartException e, object? target, string introduction = "")
     {
