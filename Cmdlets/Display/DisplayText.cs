@@ -62,7 +62,7 @@ public static class DisplayText
     }
 
     /// <summary>
-    /// The delivery rate of a connection, or if it is unknown a hint in at most twelve characters how to show it, or why there is none.
+    /// The delivery rate of a connection. If it is unknown: in at most twelve characters, how to show it or why there is none.
     /// </summary>
     /// <param name="connection">The row.</param>
     /// <returns>For instance "12.3M", "add -TcpInfo".</returns>

@@ -4,7 +4,7 @@ namespace C10kServer;
 
 /// <summary>The servers of this process. Every runspace sees all of them.</summary>
 /// <remarks>
-/// A server is in the registry from its start until it is stopped. In this it is like a process and unlike a job: it leaves nothing behind
+/// A server is in the registry from its start until it is stopped. It is like a process and unlike a job: it leaves nothing behind
 /// that must be removed. A server that has faulted stays until it is stopped, so that somebody sees it.
 /// </remarks>
 internal static class ServerRegistry
@@ -88,7 +88,7 @@ internal static class ServerRegistry
         return true;
     }
 
-    /// <summary>Whether a server with that name runs or is being started. Upper and lower case are the same.</summary>
+    /// <summary>Whether a server with that name runs or is being started. The comparison ignores case.</summary>
     internal static bool IsTaken(string name)
     {
         lock (Gate)

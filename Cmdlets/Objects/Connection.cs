@@ -64,10 +64,10 @@ public sealed class Connection
     /// <summary>The time for which nothing has been received or sent.</summary>
     public TimeSpan IdleTime => _info.IdleTime;
 
-    /// <summary>Age in seconds. It is a number, because a number can be compared with it and cannot be compared with Age.</summary>
+    /// <summary>Age in seconds. Unlike Age, it can be compared with a number.</summary>
     public double AgeSeconds => _info.Age.TotalSeconds;
 
-    /// <summary>IdleTime in seconds. It is a number, because a number can be compared with it and cannot be compared with IdleTime.</summary>
+    /// <summary>IdleTime in seconds. Unlike IdleTime, it can be compared with a number.</summary>
     public double IdleSeconds => _info.IdleTime.TotalSeconds;
 
     /// <summary>The bytes received.</summary>

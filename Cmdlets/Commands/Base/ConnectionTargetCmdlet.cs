@@ -3,7 +3,9 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>A cmdlet that acts on connections: by Id, or as objects. A target has to be given, because no target must never mean all.</summary>
+/// <summary>
+/// A cmdlet that acts on connections: by Id, or as objects. A target is mandatory, because a call without one must not act on all.
+/// </summary>
 public abstract class ConnectionTargetCmdlet : C10kCmdlet
 {
     private protected const string ById = "Id";
@@ -113,7 +115,7 @@ public abstract class ConnectionTargetCmdlet : C10kCmdlet
             return;
         }
 
-        // The connection is looked up first, so that the question can name it in full. A worker that does not answer is asked to act all the
+        // The connection is looked up first, so that the confirmation can name it in full. A worker that does not answer is asked to act all the
         // same, because it will act later.
         bool? there = Find(servers, target, out Connection? found);
         if (there == false)

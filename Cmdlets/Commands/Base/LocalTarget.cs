@@ -36,7 +36,7 @@ internal static class LocalTarget
             : FindIPv6() ?? (dualMode is null ? IPAddress.Loopback : null);
     }
 
-    /// <summary>Whether this machine has an address. It tries to bind to the address, because a bind tells and sends nothing.</summary>
+    /// <summary>Whether this machine has an address. It tries to bind to the address, because a bind answers that and sends nothing.</summary>
     private static bool IsHere(IPAddress address)
     {
         try

@@ -150,7 +150,7 @@ internal sealed class Probe(Server server, Patience patience, CancellationToken 
             return false;
         }
 
-        // Among open connections the port alone would be enough. Among connections that have ended, an earlier one may have had the same port.
+        // The port alone would identify an open connection. Among the connections that have ended, an earlier one may have had the same port.
         HashSet<long> since = [];
         for (long id = _lastId + 1; id <= last; id++)
         {

@@ -3,7 +3,7 @@ using System.Management.Automation;
 namespace C10kServer.Commands;
 
 /// <summary>
-/// A cmdlet that ends servers. On demand it first lets the connections finish, for all servers at the same time.
+/// A cmdlet that ends servers. With -Drain it first lets the connections finish, for all servers at the same time.
 /// </summary>
 public abstract class ServerEndCmdlet : ServerTargetCmdlet
 {

@@ -3,7 +3,9 @@ using C10kServer.Parameters;
 
 namespace C10kServer.Commands;
 
-/// <summary>A cmdlet about servers: by name, by Id, or as objects. A target has to be given, because no target must never mean all.</summary>
+/// <summary>
+/// A cmdlet about servers: by name, by Id, or as objects. A target is mandatory, because a call without one must not act on all.
+/// </summary>
 public abstract class ServerInputCmdlet : C10kCmdlet
 {
     private const string ByName = "Name";
