@@ -9,10 +9,10 @@ public enum CloseReason : byte
     /// <summary>The peer finished sending, and this side closed in turn.</summary>
     PeerClosed,
 
-    /// <summary>The handler closed.</summary>
+    /// <summary>The handler closed the connection.</summary>
     HandlerClosed,
 
-    /// <summary>An administrator closed, from outside the server.</summary>
+    /// <summary>An administrator closed the connection, from outside the server.</summary>
     AdminClosed,
 
     /// <summary>The peer reset the connection.</summary>
@@ -24,10 +24,10 @@ public enum CloseReason : byte
     /// <summary>Nothing was received or sent for longer than the idle timeout.</summary>
     IdleTimeout,
 
-    /// <summary>The first message was not complete in the time that it is given.</summary>
+    /// <summary>The first message was not complete in the time allowed for it.</summary>
     HandshakeTimeout,
 
-    /// <summary>A message that had begun was not complete in the time that it is given.</summary>
+    /// <summary>A message that had begun was not complete in the time allowed for it.</summary>
     MessageTimeout,
 
     /// <summary>The peer took no output for longer than the write timeout.</summary>
@@ -36,7 +36,7 @@ public enum CloseReason : byte
     /// <summary>A compiled handler queued more output than a connection may hold.</summary>
     SendQueueFull,
 
-    /// <summary>A message was longer than it may be, or the worker's connections held too much of messages that had no end.</summary>
+    /// <summary>A message was longer than allowed, or the worker's connections held too much unfinished input.</summary>
     MessageTooLong,
 
     /// <summary>The handler threw an exception.</summary>
@@ -48,6 +48,6 @@ public enum CloseReason : byte
     /// <summary>The network failed: unreachable, keep-alive timed out, or another error of the socket.</summary>
     NetworkError,
 
-    /// <summary>The handler took longer with a message than it may.</summary>
+    /// <summary>The handler took longer with a message than allowed.</summary>
     HandlerTimeout,
 }

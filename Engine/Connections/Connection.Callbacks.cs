@@ -1,18 +1,21 @@
 namespace C10kServer.Engine;
 
-// Completions: callbacks that are due run from here, on a fresh stack, and nowhere else.
+// Completions: callbacks that are due run from here and nowhere else, on a fresh stack.
 public sealed partial class Connection
 {
-    /// <summary>Runs callbacks that are due, within the budget. True when more are: then it stays in the ready list.</summary>
+    /// <summary>
+    /// Runs callbacks that are due, within the budget. Returns true when more are due; the connection then stays in the ready list.
+    /// </summary>
     internal bool RunCallbacks()
     {
         if (_state == ConnectionState.Closing)
         {
-            // No message is made of it any more, and the end may take its time.
+            // The input is not made into messages any more. It is dropped now, because the end may take its time.
             Input?.Discard();
         }
 
-        // Bytes too, since a callback may write as much as the socket takes: a stream to a fast reader is a chain of those.
+        // Bytes count too, because a callback may write as much as the socket takes: a stream to a fast reader is a chain of such
+        // callbacks.
         long sendUpTo = BytesSent + SendBytesPerTurn;
         for (int i = 0; i < CallbacksPerTurn && BytesSent < sendUpTo; i++)
         {
@@ -31,7 +34,7 @@ public sealed partial class Connection
             }
         }
 
-        // Who sends many small messages must not fill the memory while they wait for their turn (pitfall 29).
+        // A peer that sends many small messages must not fill the memory while they wait for their turn (pitfall 29).
         SetInputDue(Input is { Length: > 0 });
         return true;
     }
@@ -44,13 +47,16 @@ public sealed partial class Connection
             MarkChanged();
             if (!due && Input is { Length: > 0 })
             {
-                // The beginning of a message, which had no deadline while those before it were due.
+                // The input now begins with an unfinished message. It had no deadline while the messages before it were due.
                 _worker.Timers.ScheduleEarlier(this, Clock.Add(Input.MessageBegan, _worker.MessageTimeout));
             }
         }
     }
 
-    /// <summary>Runs the next callback that is due. Each request has left its queue before; the state is read again for each.</summary>
+    /// <summary>
+    /// Runs the next callback that is due. Each request leaves its queue before its callback runs, and the state is read again for each
+    /// callback.
+    /// </summary>
     private bool RunCallback()
     {
         if (Requests is not null && Requests.TryTakeWritten(BytesSent, out WriteCallback? written))
@@ -87,7 +93,7 @@ public sealed partial class Connection
         {
             if (!TakesMessages)
             {
-                // Paused: later.
+                // The connection is paused, so the messages are handled later.
                 return false;
             }
 
@@ -151,7 +157,7 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>The next message of what is buffered. False when there is no whole one.</summary>
+    /// <summary>Handles the next message of the buffered input. Returns false when there is no complete message.</summary>
     private bool RunFramedCallback(Framing framing)
     {
         InputBuffer input = Input!;
@@ -176,7 +182,7 @@ public sealed partial class Connection
             consumed = bytes.Length;
             if (message.Length > _worker.Options.MaxMessage)
             {
-                // It might have been the beginning of a delimiter that made it longer.
+                // The excess might have been the beginning of a delimiter. At the peer's end it belongs to the message.
                 CloseTooLong(_worker.Options.MaxMessage);
                 return true;
             }
@@ -237,7 +243,7 @@ public sealed partial class Connection
         return false;
     }
 
-    /// <summary>A handler's exception closes its connection; what it had written is still sent (pitfall 31).</summary>
+    /// <summary>Closes the connection because its handler threw an exception. What the handler had written is still sent (pitfall 31).</summary>
     private void FailHandler(Exception exception)
     {
         try
@@ -246,7 +252,7 @@ public sealed partial class Connection
         }
         catch (OutOfMemoryException)
         {
-            // The error is counted, and cannot be logged.
+            // The error is counted, but cannot be logged.
             _worker.OnMemoryExhausted();
         }
 

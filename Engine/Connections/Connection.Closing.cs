@@ -3,13 +3,13 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// How it ends: in order, with a reset, by a failure, or with its server.
+// The ends of a connection: in order, with a reset, by a failure, or with its server.
 public sealed partial class Connection
 {
     /// <summary>
-    /// Closes in order: what is queued is sent, then the end; then what the peer still sends is read and dropped until its end
-    /// comes or the linger timeout is over, so that no answer is cut off by a reset (pitfall 16). Read requests end
-    /// with the reason.
+    /// Closes in order. The queued output is sent first, and then our end. After that, what the peer still sends is read and dropped until
+    /// the peer's end comes or the linger timeout is over, so that no answer is cut off by a reset (pitfall 16). Read requests end with the
+    /// close reason.
     /// </summary>
     public void Close()
     {
@@ -17,7 +17,7 @@ public sealed partial class Connection
         BeginClose((_flags & Flags.PeerEnded) != 0 ? EndReason : CloseReason.HandlerClosed);
     }
 
-    /// <summary>Closes at once with a reset. What is queued is dropped, and every request ends with the reason.</summary>
+    /// <summary>Closes at once with a reset. Queued output is dropped, and every request ends with the close reason.</summary>
     /// <remarks>
     /// The bytes that the kernel has taken and the peer has not received are dropped too. TCP sends a reset once and does not repeat it. The network
     /// may lose it, and a peer whose kernel has no memory left for what arrives drops it, because it lies outside the closed window
@@ -30,10 +30,11 @@ public sealed partial class Connection
         Abort(CloseReason.Aborted);
     }
 
-    // A Unix peer tells of answers that it has not read with the error of a reset, behind all the bytes that it has sent.
+    // When a Unix peer has not read all answers, its socket reports this with the error of a reset, behind all the bytes that the peer has
+    // sent.
     private CloseReason EndReason => (_flags & Flags.PeerReset) != 0 ? CloseReason.Reset : CloseReason.PeerClosed;
 
-    // An address that is none of IP's: a Unix peer has no name.
+    // A Unix peer has no name, so its address is not an IP address.
     private bool IsUnix => _remote.Family is not (SockAddr.AfInet or SockAddr.AfInet6);
 
     /// <summary>Begins the close that <see cref="Close"/> describes.</summary>
@@ -54,7 +55,10 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Closes because a message is longer than it may be, and says so: a client that meets the limit needs somebody who raises it.</summary>
+    /// <summary>
+    /// Closes because a message is longer than it may be, and reports this, because somebody has to raise the limit for a client that meets
+    /// it.
+    /// </summary>
     private void CloseTooLong(long most, bool byHandler = false)
     {
         _worker.OnMessageTooLong(this, most, byHandler);
@@ -71,8 +75,8 @@ public sealed partial class Connection
     }
 
     /// <summary>
-    /// The server stops: what the socket takes now is sent, what has arrived is read off so that the close is an end
-    /// and no reset, and nothing is waited for.
+    /// Called when the server stops. Sends what the socket takes now, and reads off what has arrived, so that the close is an ordinary end
+    /// and not a reset. Waits for nothing.
     /// </summary>
     internal void Stop()
     {
@@ -104,17 +108,22 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>An allocation for it has failed: it is reset, and what it has received goes at once. Allocates nothing.</summary>
+    /// <summary>
+    /// Called when an allocation for the connection has failed. The connection is reset, and its input is dropped at once. Allocates
+    /// nothing.
+    /// </summary>
     internal void AbortForMemory()
     {
         Input?.Discard();
         Abort(CloseReason.Aborted);
 
-        // Where it was over already, the list of connections with something due may have been what could not grow.
+        // If the connection had ended already, the list that could not grow may have been the list of connections with something due.
         MarkReady();
     }
 
-    /// <summary>The last act before the descriptor is closed: a reset is made sure of where one is due, and buffers go back. Allocates nothing.</summary>
+    /// <summary>
+    /// The last step before the descriptor is closed: makes sure of a reset if one is due, and gives buffers back. Allocates nothing.
+    /// </summary>
     internal void Release()
     {
         Debug.Assert(_state == ConnectionState.Closed && (_flags & Flags.ClosedTold) != 0, "reaped before it was closed");
@@ -131,9 +140,9 @@ public sealed partial class Connection
     internal void LeaveServer(Admission admission) => admission.Leave(_remote, (_flags & Flags.CountedByAddress) != 0);
 
     /// <summary>
-    /// ERR or HUP, which epoll reports even where it was asked for nothing, while the connection does not read. With TCP the peer has reset the
-    /// connection: it closes, because it must not spin (pitfall 12). A Unix peer raises HUP as soon as it closes, and its bytes still wait then
-    /// (pitfall 51): the descriptor leaves the epoll set until reading goes on.
+    /// Handles ERR or HUP while the connection does not read. epoll reports both even if it was asked for nothing. With TCP, the peer has
+    /// reset the connection. It closes, because it must not spin (pitfall 12). A Unix socket raises HUP as soon as the peer closes, and the
+    /// peer's bytes still wait then (pitfall 51). Its descriptor leaves the epoll set until reading goes on.
     /// </summary>
     private void OnHangUp()
     {
@@ -147,20 +156,20 @@ public sealed partial class Connection
         MarkChanged();
         if ((_flags & Flags.PeerEnded) != 0 && Sockets.TakeError(Fd) != 0)
         {
-            // Before the peer's end the error is left to recv, which gives it out behind the last byte.
+            // Before the peer's end, the error is left to recv, which returns it behind the last byte.
             _flags |= Flags.PeerReset;
         }
 
         if (SendQueue > 0)
         {
-            // Nobody takes it any more. The socket says so whether it is writable or not.
+            // Nobody takes the output any more. The send reports this, whether the socket is writable or not.
             Flush();
         }
     }
 
     internal void FailSocket(int errno)
     {
-        // EPIPE is a reset whose RST was consumed earlier (pitfall 13); no error at all with HUP likewise.
+        // EPIPE is a reset whose RST was consumed earlier (pitfall 13). HUP without any error is a reset, too.
         bool reset = errno is Errno.ECONNRESET or Errno.EPIPE or 0;
         Finish(reset ? CloseReason.Reset : CloseReason.NetworkError);
     }

@@ -2,7 +2,7 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// When it has to have come further: what the timer wheel asks.
+// The deadlines by which a connection must have come further. The timer wheel asks for them.
 public sealed partial class Connection
 {
     ITimed? ITimed.Next { get; set; }
@@ -11,30 +11,31 @@ public sealed partial class Connection
 
     uint ITimed.Due { get; set; }
 
-    // The first message has to be complete by then, however busily its bytes trickle in.
+    // The first message must be complete by then, however steadily its bytes trickle in.
     private long HandshakeDeadline =>
         _state == ConnectionState.Open && MessagesReceived == 0 && !IsPaused
             ? Clock.Add(_worker.Latest(_moments.Started), _worker.HandshakeTimeout)
             : Clock.Never;
 
-    // A message that has begun has to be complete by then: the idle timeout does not catch a peer that sends a byte now and then
+    // A message that has begun must be complete by then, because the idle timeout does not catch a peer that sends a byte now and then
     // (pitfall 28).
     private long MessageDeadline =>
         _state == ConnectionState.Open && Input is { Length: > 0 } && IsReading
             ? Clock.Add(_worker.Latest(Input.MessageBegan), _worker.MessageTimeout)
             : Clock.Never;
 
-    // What a row shows is the time since bytes moved. A connection whose handler works, or whose peer still takes an answer, is not idle all the
-    // same: its deadline counts from when that was last seen.
+    // A row shows the time since bytes moved. A connection is still not idle if its handler works or if its peer still takes an answer. Its
+    // deadline then counts from the last time at which this was seen.
     private long IdleDeadline => IsIdleTimed
         ? Clock.Add(Math.Max(_worker.Latest(_moments.LastActivity), _pendingIo?.LastStir ?? 0), _worker.IdleTimeout)
         : Clock.Never;
 
-    // Queued output has the write timeout instead: a slow reader is not idle.
+    // Queued output has the write timeout instead, because a slow reader is not idle.
     private bool IsIdleTimed => _state is ConnectionState.Open or ConnectionState.HalfClosed && SendQueue == 0;
 
     /// <summary>
-    /// The wheel asks: has a deadline passed, and when is the next? All events of before <paramref name="now"/> have been dispatched.
+    /// Called by the wheel. Checks whether a deadline has passed, and schedules the next one. All events from before <paramref name="now"/>
+    /// have been dispatched.
     /// </summary>
     void ITimed.OnDeadline(long now)
     {
@@ -68,8 +69,8 @@ public sealed partial class Connection
         }
         else if (Overdue(now) is not CloseReason.None and var reason && !(IsReading && Sockets.UnreadBytes(Fd) > 0))
         {
-            // Not while bytes wait that came before the deadline: a turn takes no more than a buffer of them, and reading may have been
-            // resumed in this one.
+            // A deadline does not count while bytes wait that came before it. They may wait because a turn takes no more than a buffer of
+            // them, or because reading was resumed in this turn.
             BeginClose(reason);
         }
 
@@ -83,8 +84,9 @@ public sealed partial class Connection
         : CloseReason.None;
 
     /// <summary>
-    /// Whether a connection on which no bytes have moved for the idle timeout is not idle: its handler works, which has a timeout of its own, or
-    /// its peer has taken some of an answer that the kernel holds. A peer that takes nothing gets one further idle timeout, from the first look on.
+    /// Whether a connection on which no bytes have moved for the idle timeout is still not idle. This is so if its handler works, because
+    /// handlers have a timeout of their own, or if its peer has taken some of an answer that the kernel holds. A peer that takes nothing
+    /// gets one further idle timeout, counted from the first check.
     /// </summary>
     private bool Stirs(long now)
     {
@@ -108,7 +110,7 @@ public sealed partial class Connection
         return stirs;
     }
 
-    /// <summary>The options have changed: what was reckoned with the old ones is reckoned again.</summary>
+    /// <summary>Called when the options have changed. The deadlines are computed again.</summary>
     internal void Reconfigure()
     {
         if (_state != ConnectionState.Closed)
@@ -132,7 +134,7 @@ public sealed partial class Connection
 
         if ((_flags & Flags.WriteShut) != 0)
         {
-            // While the kernel still holds output, look now and then whether the peer has taken it.
+            // While the kernel still holds output, check now and then whether the peer has taken it.
             long from = _pendingIo!.Unsent == 0 ? _worker.Latest(_pendingIo.LastProgress) : _worker.Now;
             deadline = Math.Min(deadline, Clock.Add(from, _worker.LingerTimeout));
         }

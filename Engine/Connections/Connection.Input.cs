@@ -3,13 +3,13 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// What comes in: receiving, and the requests to read.
+// Input: receiving, and read requests.
 public sealed partial class Connection
 {
     /// <summary>
-    /// Asks for exactly <paramref name="count"/> bytes. The callback runs once, after this call has returned: with the bytes, or
-    /// with the reason why they will not come. Requests are served in order. False when nothing more can come, as the
-    /// connection is closing, closed or at its end: there is no request then, and no callback.
+    /// Asks for exactly <paramref name="count"/> bytes. The callback runs once, after this call has returned. It gets the bytes, or the
+    /// reason why they will not come. Requests are served in order. Returns false when nothing more can come, because the connection is
+    /// closing, closed or at the end of its input. There is no request then, and no callback.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The count is negative, or over <see cref="ServerOptions.MaxMessage"/>.</exception>
     public bool Read(int count, ReadCallback callback)
@@ -28,9 +28,9 @@ public sealed partial class Connection
     }
 
     /// <summary>
-    /// Asks for the bytes up to a delimiter, which is consumed and not part of the data. Where more than <paramref name="maximum"/>
-    /// bytes come without it, the request ends and the connection closes with <see cref="CloseReason.MessageTooLong"/>.
-    /// False as for <see cref="Read"/>.
+    /// Asks for the bytes up to a delimiter, which is consumed and is not part of the data. If more than <paramref name="maximum"/> bytes
+    /// come without the delimiter, the request ends and the connection closes with <see cref="CloseReason.MessageTooLong"/>. Returns false
+    /// in the same cases as <see cref="Read"/>.
     /// </summary>
     /// <exception cref="ArgumentException">The delimiter is empty.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The maximum is negative, or over <see cref="ServerOptions.MaxMessage"/>.</exception>
@@ -54,7 +54,7 @@ public sealed partial class Connection
         return true;
     }
 
-    /// <summary>From now on bytes wait for requests. False when none can come any more.</summary>
+    /// <summary>From now on, received bytes wait for read requests. Returns false when no bytes can come any more.</summary>
     private bool Pull()
     {
         if (_state is ConnectionState.Closing or ConnectionState.Closed || (_flags & Flags.ReadsEnded) != 0)
@@ -65,7 +65,7 @@ public sealed partial class Connection
         RequestQueue requests = NeedRequests();
         if (Input is not null && (_flags & Flags.Pulled) == 0)
         {
-            // It was searched for what ends a message of the framing.
+            // The input was searched for the end of a message of the framing, and not for what a read request asks for.
             Input.Scanned = 0;
         }
 
@@ -98,7 +98,7 @@ public sealed partial class Connection
                 _moments.LastActivity = _worker.Now;
                 Deliver(new ReadOnlySpan<byte>(_worker.Scratch, n));
 
-                // Without a sign of an end, what may be left shows at the next wait: cheaper than a call that says EAGAIN.
+                // Without a sign of an end, the next wait reports what may be left. That is cheaper than a call that returns EAGAIN.
                 if ((ready & (Epoll.RdHup | Epoll.Hup | Epoll.Err)) == 0 || !IsReading)
                 {
                     return;
@@ -106,7 +106,7 @@ public sealed partial class Connection
             }
             else if (n == 0)
             {
-                // The end is this and nothing else: RDHUP comes while bytes are still to be read (pitfalls 9, 10).
+                // Only this is the peer's end, because RDHUP comes while bytes are still to be read (pitfalls 9, 10).
                 OnPeerEnd();
                 return;
             }
@@ -164,7 +164,10 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Whole messages go from where they were received; what is over waits in a buffer, for more or for its turn.</summary>
+    /// <summary>
+    /// Handles complete messages directly from the receive buffer. The rest is kept in a buffer of the connection's own, until more bytes
+    /// come or until it has its turn.
+    /// </summary>
     private void DeliverFramed(Framing framing, ReadOnlySpan<byte> data)
     {
         int scanned = 0;
@@ -196,11 +199,12 @@ public sealed partial class Connection
         }
     }
 
-    // Pausing holds what is buffered, too: who pauses wants no further message. So do requests: these get it then.
+    // Pausing also holds back buffered messages, because a handler that pauses wants no further message. Read requests hold them back, too,
+    // because the requests get the bytes.
     private bool TakesMessages =>
         _state is ConnectionState.Open or ConnectionState.HalfClosed && (_flags & (Flags.Paused | Flags.Pulled)) == 0;
 
-    /// <summary>For the messages and requests that the ready list will serve.</summary>
+    /// <summary>Keeps bytes for the messages and read requests that the ready list will serve.</summary>
     private void Keep(ReadOnlySpan<byte> data)
     {
         _pendingIo ??= new PendingIo();
@@ -225,7 +229,7 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Reads again. The message that has begun is as late as it is.</summary>
+    /// <summary>Reads again. The pause does not extend the deadline of a message that has begun.</summary>
     internal void ResumeByBudget()
     {
         if ((_flags & Flags.PausedByBudget) != 0)
@@ -236,7 +240,9 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Unfinished input takes too much memory, and this connection has most of it.</summary>
+    /// <summary>
+    /// Closes the connection, because unfinished input takes too much memory and this connection is among those that hold most of it.
+    /// </summary>
     internal void CloseByBudget()
     {
         Input?.Discard();
@@ -246,14 +252,14 @@ public sealed partial class Connection
         }
         catch (OutOfMemoryException)
         {
-            // Not on the account of the connection whose input grows.
+            // The failure is handled here, because the caller would charge it to the connection whose input grows.
             Abort(CloseReason.MessageTooLong);
         }
     }
 
     /// <summary>
-    /// Reading goes on after a break. What is buffered comes first: with a receive for each break it would grow for ever
-    /// (pitfall 29). And the peer is not late for the time in which nobody listened.
+    /// Prepares for reading after a break. Buffered input is handled first: if each break were followed by a receive, the buffer would grow
+    /// for ever (pitfall 29). The message's time begins again, because the peer is not late for the time in which the server did not read.
     /// </summary>
     private void ReturnToInput()
     {
@@ -268,7 +274,7 @@ public sealed partial class Connection
     {
         if (errno == Errno.ECONNRESET && _state == ConnectionState.Open && IsUnix)
         {
-            // Everything that the peer has sent has arrived, in order. Messages among it whose turn has not come are still handled.
+            // Everything that the peer has sent has arrived, in order. Messages among it that have not been handled yet are still handled.
             _flags |= Flags.PeerReset;
             OnPeerEnd();
         }

@@ -3,15 +3,15 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// How it goes from one worker to another.
+// How a connection goes from one worker to another.
 public sealed partial class Connection
 {
     /// <summary>
-    /// Leaves its worker, which has taken it out of its lists; on that one's thread. Afterwards it is the new worker's, and
-    /// nobody touches it before <see cref="Attach"/>.
+    /// Detaches the connection from its worker, which has already taken it out of its lists. Called on that worker's thread. Afterwards the
+    /// connection belongs to the new worker, and nobody touches it before <see cref="Attach"/>.
     /// </summary>
-    /// <param name="newWorker">Its owner from then on.</param>
-    /// <param name="output">Takes the queued output, of whose length it is.</param>
+    /// <param name="newWorker">The connection's owner from then on.</param>
+    /// <param name="output">Takes the queued output. The array has exactly its length.</param>
     internal void Detach(Worker newWorker, byte[] output)
     {
         Debug.Assert(_state != ConnectionState.Closed, "a closed connection stays to be reaped");
@@ -21,19 +21,21 @@ public sealed partial class Connection
         Input?.Leave();
         if (_pendingIo is not null)
         {
-            // The blocks are this worker's pool's.
+            // The blocks of the queue belong to the pool of the old worker.
             _pendingIo.Output = null;
         }
 
-        // Last: who sees the new worker sees that it is on its way.
+        // This write comes last, because a thread that sees the new worker must also see that the connection is on its way.
         Volatile.Write(ref _worker, newWorker);
     }
 
-    /// <summary>For a transfer whose new worker turns out to be over.</summary>
+    /// <summary>Sets the owner of a connection on its way, when its new worker turns out to have ended.</summary>
     internal void Assign(Worker worker) => _worker = worker;
 
-    /// <summary>On the new worker's thread, which has given it a slot. 0, or the errno of the registration.</summary>
-    /// <exception cref="OutOfMemoryException">The connection is this worker's, and cannot go on.</exception>
+    /// <summary>
+    /// Called on the new worker's thread, after the worker has given the connection a slot. Returns 0, or the errno of the registration.
+    /// </summary>
+    /// <exception cref="OutOfMemoryException">The connection belongs to this worker, and cannot go on.</exception>
     internal int Attach(Epoll epoll, byte[] output)
     {
         Input?.Enter(_worker.Inputs);

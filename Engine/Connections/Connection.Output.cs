@@ -3,17 +3,18 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// What goes out: writes, what is left over of them, and the end of output.
+// Output: writes, the rest of writes that the socket has not taken, and the end of output.
 public sealed partial class Connection
 {
     /// <summary>
-    /// Sends, at once as far as the socket takes it; the rest is copied and queued. False when the connection is closing or
-    /// closed: nothing is sent then.
+    /// Sends as much as the socket takes at once. The rest is copied and queued. Returns false when the connection is closing or closed;
+    /// nothing is sent then.
     /// </summary>
     public bool Write(ReadOnlySpan<byte> data) => Write(data, null);
 
     /// <summary>
-    /// As <see cref="Write(ReadOnlySpan{byte})"/>; the callback runs once, after this call has returned, unless that was false.
+    /// Does the same as <see cref="Write(ReadOnlySpan{byte})"/>. The callback runs once, after this call has returned, unless this call
+    /// returned false.
     /// </summary>
     public bool Write(ReadOnlySpan<byte> data, WriteCallback? callback)
     {
@@ -21,12 +22,14 @@ public sealed partial class Connection
         return Write(data, callback, _worker.Options.MaxSendQueue);
     }
 
-    /// <summary>The queue has more than the high-water mark, and has not drained to half of it since. From any thread; a look.</summary>
+    /// <summary>
+    /// Whether the queue has exceeded the high-water mark and has not drained to half of it since. A snapshot, which any thread may read.
+    /// </summary>
     internal bool IsAboveMark => (_flags & Flags.PausedByBackpressure) != 0;
 
     /// <summary>
-    /// For who is no handler: sends, unless the queue holds so much that it would exceed <see cref="ServerOptions.MaxSendQueue"/>. Then nothing is
-    /// sent, and the connection goes on.
+    /// Sends for a caller that is not the connection's handler. If the queue holds so much that it would exceed
+    /// <see cref="ServerOptions.MaxSendQueue"/>, nothing is sent and the connection goes on.
     /// </summary>
     internal SendOutcome TryWrite(ReadOnlySpan<byte> data)
     {
@@ -65,13 +68,13 @@ public sealed partial class Connection
         return true;
     }
 
-    /// <summary>What handler threads have sent and wished since last time.</summary>
+    /// <summary>Applies what handler threads have sent and asked for since the last time.</summary>
     internal void Deliver(Session session)
     {
         SessionSignal wishes = session.TakeOutput(out byte[]? output, out int length);
         if (output is not null)
         {
-            // Sessions have bounds of their own: what they have taken is never too much.
+            // Sessions have bounds of their own, so the output that a session has accepted is never too much.
             Write(output.AsSpan(0, length), null, Array.MaxLength);
             ArrayPool<byte>.Shared.Return(output);
             session.OnDelivered();
@@ -113,7 +116,7 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Returns the bytes that the socket has taken.</summary>
+    /// <summary>Sends, and returns the number of bytes that the socket has taken.</summary>
     private unsafe int Send(ReadOnlySpan<byte> data)
     {
         while (true)
@@ -154,7 +157,7 @@ public sealed partial class Connection
         }
         catch (OutOfMemoryException)
         {
-            // Not for the handler to catch: part of the bytes is with the kernel already, and nothing may follow a gap.
+            // The handler must not catch this exception: part of the bytes is with the kernel already, and nothing may follow a gap.
             _worker.OnMemoryExhausted(this);
         }
     }
@@ -230,7 +233,9 @@ public sealed partial class Connection
         }
     }
 
-    /// <summary>Closing, and all output is with the kernel: says so to the peer, and lingers for its end.</summary>
+    /// <summary>
+    /// Called when the connection is closing and all output is with the kernel. Sends the peer our end, and lingers for the peer's end.
+    /// </summary>
     private void EndOutput()
     {
         if ((_flags & Flags.PeerEnded) != 0)
@@ -239,11 +244,12 @@ public sealed partial class Connection
             return;
         }
 
-        // First what may fail.
+        // The allocation comes first, because it may fail.
         _pendingIo ??= new PendingIo();
         if (Libc.Shutdown(Fd, Sockets.ShutWrite) != 0)
         {
-            // Not connected any more: what waits on the socket tells why, a reset that nobody has read yet for one.
+            // The socket is not connected any more. The error that waits on the socket tells why, for example a reset that nobody has read
+            // yet.
             int errno = Errno.Last;
             FailSocket(errno == Errno.ENOTCONN ? Sockets.TakeError(Fd) : errno);
             return;
@@ -256,8 +262,8 @@ public sealed partial class Connection
     }
 
     /// <summary>
-    /// Whether the peer has taken nothing for the write timeout. What counts is what it acknowledges, not what the kernel takes
-    /// off our hands: a slow reader makes progress long before the send buffer has room again.
+    /// Whether the peer has taken nothing for the write timeout. What counts is what the peer acknowledges, not what the kernel takes from
+    /// us, because a slow reader makes progress long before the send buffer has room again.
     /// </summary>
     private bool IsPeerStalled(long now)
     {
@@ -274,7 +280,7 @@ public sealed partial class Connection
         int unsent = Sockets.UnsentBytes(Fd);
         if (unsent != pendingIo.Unsent)
         {
-            // Lingering counts from here when this was the last of it.
+            // If this was the last unsent output, lingering counts from here.
             pendingIo.Unsent = unsent;
             pendingIo.LastProgress = now;
         }

@@ -5,19 +5,19 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// One TCP connection: its state machine and the requests that a handler makes of it. It lives on its worker's thread, and
-/// every member that a handler sees must be called there, that is, from a callback; calls from elsewhere throw
-/// <see cref="InvalidOperationException"/>. It knows its descriptor and never closes it: <c>Worker.Reap</c> does.
+/// One TCP connection: its state machine and the requests that its handler makes. It lives on its worker's thread. Every member that a
+/// handler sees must be called on that thread, that is, from a callback; calls from other threads throw
+/// <see cref="InvalidOperationException"/>. The connection knows its descriptor and never closes it: <c>Worker.Reap</c> does.
 /// </summary>
 public sealed partial class Connection : ITimed
 {
-    // A turn's budget for one connection; then the next one has its turn (pitfall 29). What is left shows again at the next wait,
-    // as epoll is level-triggered.
+    // The budget of one connection in one turn; after it, the next connection has its turn (pitfall 29). The next wait reports what is
+    // left, because epoll is level-triggered.
     private const int ReceivesPerTurn = 4;
     private const int SendBytesPerTurn = 256 * 1024;
     private const int CallbacksPerTurn = 64;
 
-    // An interest that epoll is never asked for: the descriptor is not in its set.
+    // An interest that epoll is never asked for. It means that the descriptor is not in the epoll set.
     private const uint Unregistered = 0x8000;
 
     private readonly ConnectionHandler _handler;
@@ -28,7 +28,8 @@ public sealed partial class Connection : ITimed
     private Moments _moments;
     private Flags _flags;
 
-    // These three take four bytes together, because there may be ten thousand connections. The events that epoll is asked for fit into 16 bits.
+    // These three fields take four bytes together, because there may be ten thousand connections. The events that epoll is asked for fit
+    // into 16 bits.
     private ushort _interest;
     private ConnectionState _state;
     private CloseReason _reason;
@@ -56,30 +57,35 @@ public sealed partial class Connection : ITimed
         CountedByAddress = 1 << 13,
         PausedBySession = 1 << 15,
 
-        /// <summary>Nothing is received, because unfinished input takes too much memory. What is there of messages is still handled.</summary>
+        /// <summary>
+        /// Nothing is received, because unfinished input takes too much memory. Messages in the input that was received before are still
+        /// handled.
+        /// </summary>
         PausedByBudget = 1 << 19,
 
-        /// <summary>In the worker's list of connections whose descriptors are to be closed.</summary>
+        /// <summary>The connection is in the worker's list of connections whose descriptors are to be closed.</summary>
         InReapList = 1 << 20,
         Paused = PausedByHandler | PausedByBackpressure | PausedByAdmin | PausedBySession,
 
         /// <summary>recv has returned 0.</summary>
         PeerEnded = 1 << 2,
 
-        /// <summary>The handler is still to be told of it.</summary>
+        /// <summary>The handler has not been told of the peer's end yet.</summary>
         TellPeerEnded = 1 << 3,
         TellDrained = 1 << 4,
 
-        /// <summary>The handler has asked for bytes with requests: what comes waits for them.</summary>
+        /// <summary>The handler has asked for bytes with read requests. Received bytes wait for these requests.</summary>
         Pulled = 1 << 5,
 
-        /// <summary>A read request has met the peer's end: a further one would, too.</summary>
+        /// <summary>A read request has failed because the peer has ended. A further read request would fail, too.</summary>
         ReadsEnded = 1 << 11,
 
-        /// <summary>The buffered input may hold whole messages whose turn has not come: nothing is received before they are through.</summary>
+        /// <summary>
+        /// The buffered input may contain complete messages that have not been handled. Nothing is received before they have been.
+        /// </summary>
         InputDue = 1 << 14,
 
-        /// <summary>Detached from one worker, and not attached to the next yet.</summary>
+        /// <summary>The connection is detached from one worker and not attached to the next one yet.</summary>
         InTransit = 1 << 16,
 
         /// <summary>shutdown(SHUT_WR) is done.</summary>
@@ -89,20 +95,20 @@ public sealed partial class Connection : ITimed
         InSyncList = 1 << 9,
         ClosedTold = 1 << 10,
 
-        /// <summary>The peer of a Unix socket has closed it, while nothing was read. Its bytes may still wait.</summary>
+        /// <summary>The peer of a Unix socket has closed it while the connection was not reading. The peer's bytes may still wait.</summary>
         HungUp = 1 << 17,
 
-        /// <summary>The peer of a Unix socket has closed it without having read all that was sent to it.</summary>
+        /// <summary>The peer of a Unix socket has closed it without having read everything that was sent to it.</summary>
         PeerReset = 1 << 18,
     }
 
-    /// <summary>Unique in the process, and never used again.</summary>
+    /// <summary>The connection's number, which is unique in the process and never used again.</summary>
     public long Id { get; }
 
-    /// <summary>Where the connection is in its life.</summary>
+    /// <summary>The connection's current state.</summary>
     public ConnectionState State => _state;
 
-    /// <summary>Why closing has begun, or <see cref="CloseReason.None"/>.</summary>
+    /// <summary>The reason why closing has begun, or <see cref="CloseReason.None"/>.</summary>
     public CloseReason CloseReason => _reason;
 
     /// <summary>The peer's address. A new object at each call.</summary>
@@ -111,48 +117,54 @@ public sealed partial class Connection : ITimed
     /// <summary>A slot for the handler's own state.</summary>
     public object? Tag { get; set; }
 
-    /// <summary>Bytes received, those included that closing discarded.</summary>
+    /// <summary>Bytes received, including the bytes that closing discarded.</summary>
     public long BytesReceived { get; private set; }
 
     /// <summary>Bytes that the socket has taken.</summary>
     public long BytesSent { get; private set; }
 
-    /// <summary>Calls of OnReceived, or read requests served.</summary>
+    /// <summary>Calls of OnReceived and read requests served.</summary>
     public long MessagesReceived { get; private set; }
 
     /// <summary>Bytes written that the socket has not taken yet.</summary>
     public int SendQueue => Output?.Length ?? 0;
 
     /// <summary>
-    /// Reading is paused: by the handler, by an administrator, by backpressure, because handler threads have enough of it, or because unfinished
-    /// messages of the worker's connections take too much memory.
+    /// Whether reading is paused: by the handler, by an administrator, by backpressure, because the handler threads have enough input of
+    /// this connection, or because unfinished messages of the worker's connections take too much memory.
     /// </summary>
     public bool ReadPaused => (_flags & (Flags.Paused | Flags.PausedByBudget)) != 0;
 
-    /// <summary>Time since a worker took it over.</summary>
+    /// <summary>The time since a worker took the connection over.</summary>
     internal TimeSpan Age => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _moments.Started));
 
-    /// <summary>Time since bytes were last received or sent.</summary>
+    /// <summary>The time since bytes were last received or sent.</summary>
     internal TimeSpan IdleTime => TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - _moments.LastActivity));
 
     internal DateTimeOffset StartTime => DateTimeOffset.FromUnixTimeMilliseconds(_moments.StartedOn);
 
     internal int Fd { get; }
 
-    /// <summary>Its owner. From any thread; it may change the moment after, see <see cref="IsInTransit"/>.</summary>
+    /// <summary>
+    /// The worker that owns the connection. May be read from any thread. The owner may change a moment later, see
+    /// <see cref="IsInTransit"/>.
+    /// </summary>
     internal Worker Worker => Volatile.Read(ref _worker);
 
-    /// <summary>On its way to the worker that is its owner already.</summary>
+    /// <summary>Whether the connection is on its way to a worker, which already owns it.</summary>
     internal bool IsInTransit => (_flags & Flags.InTransit) != 0;
 
     internal int Slot { get; set; }
 
     internal uint Generation { get; set; }
 
-    /// <summary>Whether the descriptor is in the epoll set of its worker. It is not while a peer that has hung up is not read.</summary>
+    /// <summary>
+    /// Whether the descriptor is in the worker's epoll set. It is not in the set while the peer has hung up and the connection does not
+    /// read.
+    /// </summary>
     internal bool IsRegistered => Interest != Unregistered;
 
-    /// <summary>What epoll watches for at present.</summary>
+    /// <summary>The events that epoll watches for at present.</summary>
     internal uint Interest
     {
         get => _interest;
@@ -175,21 +187,23 @@ public sealed partial class Connection : ITimed
                 && (_flags & (Flags.Paused | Flags.InputDue | Flags.PausedByBudget)) == 0
                 && ((_flags & Flags.Pulled) == 0 || Requests!.HasReads);
 
-    /// <summary>Receives nothing until <see cref="ResumeReading"/>: the peer's bytes wait in the kernel. A reset is still noticed.</summary>
+    /// <summary>
+    /// Receives nothing until <see cref="ResumeReading"/> is called. The peer's bytes wait in the kernel. A reset is still noticed.
+    /// </summary>
     public void PauseReading()
     {
         CheckThread();
         Pause(Flags.PausedByHandler);
     }
 
-    /// <summary>Receives again, unless an administrator or backpressure has paused it too.</summary>
+    /// <summary>Receives again, unless an administrator or backpressure has paused reading, too.</summary>
     public void ResumeReading()
     {
         CheckThread();
         Resume(Flags.PausedByHandler);
     }
 
-    /// <summary>After the registration with epoll.</summary>
+    /// <summary>Called after the registration with epoll.</summary>
     internal void Open()
     {
         _state = ConnectionState.Open;
@@ -205,12 +219,14 @@ public sealed partial class Connection : ITimed
         }
     }
 
-    /// <summary>What epoll says. Receives before it sends: data comes first, and answers to it go out with what was queued.</summary>
+    /// <summary>
+    /// Handles what epoll reports. Receives before it sends, so that answers to the received data go out together with what was queued.
+    /// </summary>
     internal void OnEvents(uint ready)
     {
         if (_state == ConnectionState.Closed)
         {
-            // By a callback of another connection in this batch; it is reaped at the end of the turn.
+            // A callback of another connection in this batch has closed this one. It is reaped at the end of the turn.
             return;
         }
 
@@ -232,7 +248,7 @@ public sealed partial class Connection : ITimed
         }
     }
 
-    /// <summary>Asks epoll for what has really changed since the last turn.</summary>
+    /// <summary>Changes the registration with epoll if the interest has really changed since the last turn.</summary>
     internal void SyncInterest(Epoll epoll)
     {
         _flags &= ~Flags.InSyncList;
@@ -256,15 +272,17 @@ public sealed partial class Connection : ITimed
         }
     }
 
-    /// <summary>Reading pauses whatever the handler wants.</summary>
+    /// <summary>Pauses reading, whatever the handler wants.</summary>
     internal void PauseByAdmin() => Pause(Flags.PausedByAdmin);
 
     internal void ResumeByAdmin() => Resume(Flags.PausedByAdmin);
 
-    /// <summary>Handler threads have as much of it as they may.</summary>
+    /// <summary>Pauses reading, because the handler threads have as much input of this connection as they may.</summary>
     internal void PauseBySession() => Pause(Flags.PausedBySession);
 
-    /// <summary>What a row shows; on the worker's thread, where the descriptor cannot be someone else's.</summary>
+    /// <summary>
+    /// The row that shows the connection. It is made on the worker's thread, because the descriptor cannot belong to someone else there.
+    /// </summary>
     internal ConnectionInfo ToInfo(bool tcp = false) => new()
     {
         Id = Id,
@@ -287,7 +305,7 @@ public sealed partial class Connection : ITimed
         Tcp = tcp ? TcpDetails.Read(Fd) : null,
     };
 
-    /// <summary>What is kept of it when it is over.</summary>
+    /// <summary>The record that is kept of the connection after its end.</summary>
     internal ClosedRing.Record ToRecord() => new(
         Id, _worker.Id, _reason, _remote, _acceptedBy.EndPoint, _moments, _worker.Now, Clock.WallClock, BytesReceived, BytesSent, MessagesReceived,
         KeptTag.Of(Tag));
@@ -315,7 +333,7 @@ public sealed partial class Connection : ITimed
     {
         uint wanted = (IsReading ? Epoll.In | Epoll.RdHup : 0) | (Output is { Length: > 0 } ? Epoll.Out : 0);
 
-        // The hang-up would be reported in every turn, because HUP cannot be masked.
+        // HUP cannot be masked, so a registered descriptor would report the hang-up in every turn.
         return wanted == 0 && (_flags & Flags.HungUp) != 0 ? Unregistered : wanted;
     }
 
@@ -337,12 +355,12 @@ public sealed partial class Connection : ITimed
         }
     }
 
-    /// <summary>It could not stay in the ready list, which could not grow.</summary>
+    /// <summary>Called when the ready list could not grow, so that the connection could not stay in it.</summary>
     internal void LeaveReadyList() => _flags &= ~Flags.InReadyList;
 
     /// <summary>
-    /// After a failed allocation: what was due may have been lost with a list that could not grow. Looks at everything again, which does no harm
-    /// where nothing was due.
+    /// Called after a failed allocation, because a list that could not grow may have lost what was due. Everything is checked again. The
+    /// check does no harm if nothing was due.
     /// </summary>
     internal void MarkAgain()
     {

@@ -1,9 +1,9 @@
 namespace C10kServer.Engine;
 
-/// <summary>Where a <see cref="Connection"/> is in its life. Paused reading is a property beside it, not a state.</summary>
+/// <summary>The states of a <see cref="Connection"/>. Paused reading is a property beside the state and not a state.</summary>
 public enum ConnectionState : byte
 {
-    /// <summary>Accepted, and not yet shown to its handler.</summary>
+    /// <summary>Accepted, but not shown to its handler yet.</summary>
     Opening,
 
     /// <summary>Both directions are open.</summary>
@@ -15,6 +15,6 @@ public enum ConnectionState : byte
     /// <summary>Closing has begun: output is being flushed, or the peer's FIN is awaited.</summary>
     Closing,
 
-    /// <summary>Over.</summary>
+    /// <summary>The connection has ended.</summary>
     Closed,
 }

@@ -4,28 +4,28 @@ using System.Runtime.CompilerServices;
 
 namespace C10kServer.Engine;
 
-/// <summary>Where a message ends and the next one begins.</summary>
+/// <summary>The ways to find where a message ends and the next one begins.</summary>
 public enum FramingKind
 {
-    /// <summary>Nowhere: bytes are handed on as they come.</summary>
+    /// <summary>There are no messages: bytes are passed on as they come.</summary>
     Raw,
 
-    /// <summary>At a line feed, with a carriage return before it or without.</summary>
+    /// <summary>A message ends at a line feed, with or without a carriage return before it.</summary>
     Line,
 
-    /// <summary>At a delimiter.</summary>
+    /// <summary>A message ends at a delimiter.</summary>
     Delimiter,
 
-    /// <summary>After as many bytes as a number before it says.</summary>
+    /// <summary>A number before each message says how many bytes the message has.</summary>
     Length,
 
-    /// <summary>After a fixed number of bytes.</summary>
+    /// <summary>Each message has a fixed number of bytes.</summary>
     Fixed,
 }
 
 /// <summary>
-/// How a stream of bytes is cut into messages, and how a message that is sent is marked. Immutable, keeps nothing between calls;
-/// from any thread.
+/// How a stream of bytes is cut into messages, and how a message that is sent is marked. Immutable, and keeps nothing between calls. May be
+/// used from any thread.
 /// </summary>
 public sealed class Framing
 {
@@ -47,37 +47,39 @@ public sealed class Framing
     public static Framing Raw { get; } = new(FramingKind.Raw);
 
     /// <summary>
-    /// Lines that end in LF or CRLF, of which neither is part of the message. What is sent ends in LF. At the peer's end, what has
-    /// come of a last line counts as one.
+    /// Lines that end in LF or CRLF. Neither is part of the message. A message that is sent ends in LF. At the peer's end, the part of a
+    /// last line that has come counts as a line.
     /// </summary>
     public static Framing Line { get; } = new(FramingKind.Line, delimiter: "\n"u8.ToArray());
 
-    /// <summary>As <see cref="Line"/>, and what is sent ends in CRLF, as most Internet protocols want it.</summary>
+    /// <summary>The same as <see cref="Line"/>, but a message that is sent ends in CRLF, as most Internet protocols want it.</summary>
     public static Framing LineCrLf { get; } = new(FramingKind.Line, delimiter: "\n"u8.ToArray(), terminator: "\r\n"u8.ToArray());
 
-    /// <summary>Where messages end.</summary>
+    /// <summary>The way in which the end of a message is found.</summary>
     public FramingKind Kind { get; }
 
-    /// <summary>Length: the bytes of the number, 1, 2 or 4. Fixed: the bytes of a message. Otherwise 0.</summary>
+    /// <summary>For Length: the bytes of the number, 1, 2 or 4. For Fixed: the bytes of a message. Otherwise 0.</summary>
     public int Size { get; }
 
     /// <summary>
-    /// Delimiter: it counts at a multiple of so many bytes from the message's beginning, and is part of the message elsewhere. The bytes of a
-    /// code unit where text has more than one: what ends a character and what begins the next can look like the delimiter together.
+    /// For Delimiter: the delimiter counts only at a multiple of this many bytes from the message's beginning. Elsewhere it is part of the
+    /// message. If the code units of a text have several bytes, this is the number of these bytes, because the end of one character and the
+    /// beginning of the next can together look like the delimiter.
     /// </summary>
     public int Alignment { get; }
 
-    /// <summary>Length: whether the number's least significant byte comes first.</summary>
+    /// <summary>For Length: whether the number's least significant byte comes first.</summary>
     public bool LittleEndian { get; }
 
-    /// <summary>What follows a message that is sent; nothing for Raw, Length and Fixed.</summary>
+    /// <summary>The bytes that follow a message that is sent. Empty for Raw, Length and Fixed.</summary>
     public ReadOnlySpan<byte> Terminator => _terminator;
 
-    /// <summary>What ends a message that is received; nothing for Raw, Length and Fixed. Before LF there may be a CR.</summary>
+    /// <summary>The bytes that end a message that is received. Empty for Raw, Length and Fixed. There may be a CR before LF.</summary>
     public ReadOnlySpan<byte> Delimiter => _delimiter;
 
     /// <summary>
-    /// Messages that end in a delimiter, which is not part of them. At the peer's end, what has come of a last message counts as one.
+    /// Messages that end in a delimiter, which is not part of them. At the peer's end, the part of a last message that has come counts as a
+    /// message.
     /// </summary>
     /// <param name="delimiter">The bytes of the delimiter.</param>
     /// <param name="alignment">See <see cref="Alignment"/>.</param>
@@ -91,8 +93,8 @@ public sealed class Framing
             : new(FramingKind.Delimiter, delimiter: delimiter.ToArray(), alignment: alignment);
     }
 
-    /// <summary>Messages behind their length, an unsigned number of 1, 2 or 4 bytes that does not count itself.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The size is none of these.</exception>
+    /// <summary>Messages that stand behind their length. The length is an unsigned number of 1, 2 or 4 bytes that does not count itself.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The size is not 1, 2 or 4.</exception>
     public static Framing Length(int size, bool littleEndian = false) => size is 1 or 2 or 4
         ? new(FramingKind.Length, size, littleEndian)
         : throw new ArgumentOutOfRangeException(nameof(size), size, "A length has 1, 2 or 4 bytes.");
@@ -105,8 +107,8 @@ public sealed class Framing
         return new(FramingKind.Fixed, size);
     }
 
-    /// <summary>Appends a message with its marks.</summary>
-    /// <exception cref="ArgumentException">The message is longer than its length field can say.</exception>
+    /// <summary>Appends a message together with its length or its terminator.</summary>
+    /// <exception cref="ArgumentException">The message is longer than its length field can express.</exception>
     public void Write(ReadOnlySpan<byte> message, IBufferWriter<byte> to)
     {
         ArgumentNullException.ThrowIfNull(to);
@@ -122,8 +124,8 @@ public sealed class Framing
         }
     }
 
-    /// <summary>Length: writes the number that stands before a message of <paramref name="length"/> bytes.</summary>
-    /// <exception cref="ArgumentException">It does not fit.</exception>
+    /// <summary>For Length: writes the number that stands before a message of <paramref name="length"/> bytes.</summary>
+    /// <exception cref="ArgumentException">The length does not fit.</exception>
     public void WriteHeader(int length, IBufferWriter<byte> to)
     {
         ArgumentNullException.ThrowIfNull(to);
@@ -155,12 +157,12 @@ public sealed class Framing
         to.Advance(Size);
     }
 
-    /// <summary>Looks for the first message in what has come.</summary>
-    /// <param name="bytes">What has come and was not consumed.</param>
-    /// <param name="maximum">The bytes that a message may have, without its marks.</param>
-    /// <param name="scanned">How far was looked in vain before, in the same bytes; kept up to date.</param>
-    /// <param name="message">The message, where there is one.</param>
-    /// <param name="consumed">Its bytes, marks included.</param>
+    /// <summary>Looks for the first message in the received bytes.</summary>
+    /// <param name="bytes">The bytes that have come and were not consumed.</param>
+    /// <param name="maximum">The most bytes that a message may have, without its length or its delimiter.</param>
+    /// <param name="scanned">How far the same bytes were searched in vain before. Kept up to date.</param>
+    /// <param name="message">The message, if there is one.</param>
+    /// <param name="consumed">The bytes that the message takes, including its length or its delimiter.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal FrameResult TryRead(ReadOnlySpan<byte> bytes, int maximum, scoped ref int scanned, out ReadOnlySpan<byte> message, out int consumed)
     {
@@ -174,10 +176,10 @@ public sealed class Framing
             : TryReadCounted(bytes, maximum, out message, out consumed);
     }
 
-    /// <summary>Whether the rest at the peer's end counts as a message: a last line without its line feed does.</summary>
+    /// <summary>Whether the unfinished rest at the peer's end counts as a message. A last line without its line feed does.</summary>
     internal bool EndEndsMessage => Kind is FramingKind.Line or FramingKind.Delimiter;
 
-    /// <summary>The rest at the peer's end, as the message that it is.</summary>
+    /// <summary>The unfinished rest at the peer's end, as a message.</summary>
     internal ReadOnlySpan<byte> Rest(ReadOnlySpan<byte> bytes) => Kind == FramingKind.Line && bytes is [.., (byte)'\r'] ? bytes[..^1] : bytes;
 
     internal static FrameResult TryReadUntil(
@@ -192,7 +194,7 @@ public sealed class Framing
         message = default;
         consumed = 0;
 
-        // The delimiter may lie across what was seen before and what has come since.
+        // The delimiter may lie partly in the bytes that were searched before and partly in the bytes that have come since.
         int from = Math.Max(0, scanned - (delimiter.Length - 1));
         int found = bytes[from..].IndexOf(delimiter);
         while (alignment > 1 && found >= 0 && (from + found) % alignment != 0)
@@ -228,7 +230,7 @@ public sealed class Framing
         {
             scanned = bytes.Length;
 
-            // One more than the maximum may still be a carriage return.
+            // The one byte beyond the maximum may still be a carriage return.
             return bytes.Length > maximum && !(bytes.Length == maximum + 1 && bytes[maximum] == '\r') ? FrameResult.TooLong : FrameResult.Partial;
         }
 
@@ -262,7 +264,7 @@ public sealed class Framing
 
         if (length > maximum)
         {
-            // Before a byte of it has come: a claim of 4 GB costs nothing (pitfall 27).
+            // The message is rejected before a byte of it has come, so that a claim of 4 GB costs nothing (pitfall 27).
             return FrameResult.TooLong;
         }
 
@@ -286,15 +288,15 @@ public sealed class Framing
     };
 }
 
-/// <summary>What a look for a message found.</summary>
+/// <summary>The result of a search for a message.</summary>
 internal enum FrameResult
 {
-    /// <summary>A message.</summary>
+    /// <summary>A complete message.</summary>
     Complete,
 
-    /// <summary>The beginning of one, or nothing.</summary>
+    /// <summary>The beginning of a message, or nothing.</summary>
     Partial,
 
-    /// <summary>The beginning of one that is longer than it may be.</summary>
+    /// <summary>The beginning of a message that is longer than it may be.</summary>
     TooLong,
 }

@@ -1,24 +1,25 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// What all connections of a worker together may hold of unfinished input: each has a maximum of its own, and ten thousand of these are
-/// too much (pitfall 54). Above the budget the largest are not read any more, until others have finished their messages. Where that does not
-/// help, the largest are closed with <see cref="CloseReason.MessageTooLong"/>.
+/// The limit of what all connections of a worker together may hold of unfinished input. Each connection has a maximum of its own, but ten
+/// thousand of these maxima are too much (pitfall 54). Above the budget, the connections that hold most are not read any more until others
+/// have finished their messages. If that does not help, the connections that hold most are closed with
+/// <see cref="CloseReason.MessageTooLong"/>.
 /// <para>
-/// A look goes over all connections. It is due when the sum has grown by a part of the budget since the last one, and ten times a second while
-/// some are paused: below the budget it costs one comparison a buffer that grows. Belongs to its worker's thread.
+/// A check goes over all connections. It is due when the sum has grown by a part of the budget since the last check, and ten times a second
+/// while some connections are paused. Below the budget it costs one comparison per buffer that grows. Belongs to its worker's thread.
 /// </para>
 /// </summary>
 internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
 {
     private const int LookInterval = 100;
 
-    // For the others to finish.
+    // The milliseconds that the other connections get to finish their messages.
     private const int Grace = 5_000;
 
     private const int LogInterval = 1_000;
 
-    // A connection's array is a power of two: as many sizes as an Int32 has bits.
+    // The length of a connection's array is a power of two, so there are as many sizes as an Int32 has bits.
     private const int Sizes = 32;
 
     private readonly long[] _heldBySize = new long[Sizes];
@@ -26,7 +27,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
     private long _pausedSince = Clock.Never;
     private long _nextLogAt;
 
-    // Closed since that was last logged.
+    // The connections closed since they were last logged.
     private int _closed;
 
     ITimed? ITimed.Next { get; set; }
@@ -42,7 +43,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
 
     private long Held => worker.Inputs.Held;
 
-    // Below it there is room again.
+    // Below this sum there is room again.
     private long Relieved => _limit / 4 * 3;
 
     /// <summary>Sets the budget, in bytes.</summary>
@@ -52,12 +53,12 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         NextLook = limit;
     }
 
-    /// <summary>The sum has passed <see cref="NextLook"/>. Outside of all callbacks.</summary>
+    /// <summary>Called when the sum has passed <see cref="NextLook"/>. Called outside of all callbacks.</summary>
     internal void OnGrowth()
     {
         if (IsPausing)
         {
-            // What is paused does not grow: others do, and do not finish.
+            // The paused connections do not grow. Others do, and do not finish their messages.
             CloseLargest();
         }
         else
@@ -101,7 +102,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         }
     }
 
-    /// <summary>Pauses the largest, until those that are still read hold half of the budget at most.</summary>
+    /// <summary>Pauses the connections that hold most, until those that are still read hold at most half of the budget.</summary>
     private void PauseLargest()
     {
         long read = Sort();
@@ -119,7 +120,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         }
     }
 
-    /// <summary>Closes the largest, until there is room again.</summary>
+    /// <summary>Closes the connections that hold most, until there is room again.</summary>
     private void CloseLargest()
     {
         Sort();
@@ -155,7 +156,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         NextLook = _limit;
     }
 
-    /// <summary>Adds up what connections hold, by the size of their arrays. Returns the sum.</summary>
+    /// <summary>Adds up what the connections hold, by the size of their arrays. Returns the sum.</summary>
     private long Sort()
     {
         Array.Clear(_heldBySize);
@@ -172,7 +173,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         return sum;
     }
 
-    // -1 for none.
+    // -1 for a connection that holds nothing.
     private static int SizeOf(Connection connection) =>
         connection.InputHeld == 0 ? -1 : System.Numerics.BitOperations.Log2((uint)connection.InputHeld);
 }

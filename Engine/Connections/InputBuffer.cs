@@ -1,9 +1,9 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A connection's bytes that no message has taken yet. Its memory is rented when bytes come and given back when all are consumed: an
-/// idle connection owns no buffer. It grows with what arrives, never with what a peer claims (pitfall 27), and counts in the worker's
-/// <see cref="InputBudget"/>. Belongs to the worker's thread.
+/// The bytes of a connection that no message has taken yet. Its memory is rented when bytes come and given back when all of them are
+/// consumed, so an idle connection owns no buffer. The buffer grows with what arrives, never with what a peer claims (pitfall 27), and
+/// counts in the worker's <see cref="InputBudget"/>. Belongs to the worker's thread.
 /// </summary>
 internal sealed class InputBuffer(InputPool pool)
 {
@@ -14,20 +14,21 @@ internal sealed class InputBuffer(InputPool pool)
 
     internal int Length => _end - _start;
 
-    /// <summary>The bytes of memory that it holds.</summary>
+    /// <summary>The bytes of memory that the buffer holds.</summary>
     internal int Held => _bytes?.Length ?? 0;
 
-    /// <summary>What has come. Valid until the next call that changes it.</summary>
+    /// <summary>The bytes that have come. Valid until the next call that changes the buffer.</summary>
     internal ReadOnlySpan<byte> Bytes => _bytes.AsSpan(_start, Length);
 
     /// <summary>
-    /// When the first of the bytes came, the last message ended, or the next one was asked for again; milliseconds on the engine's clock.
+    /// When the first of the bytes came, when the last message ended, or when the next message was asked for again; milliseconds on the
+    /// engine's clock.
     /// </summary>
     internal long MessageBegan { get; set; }
 
     /// <summary>
-    /// How far the end of the first message has been looked for: a peer that sends byte by byte must not cost a search over
-    /// all it has sent with each.
+    /// How far the end of the first message has been looked for. A peer that sends byte by byte must not cost a search over everything it
+    /// has sent with each byte.
     /// </summary>
     internal int Scanned { get; set; }
 
@@ -62,7 +63,7 @@ internal sealed class InputBuffer(InputPool pool)
         }
     }
 
-    /// <summary>A message is over. Its bytes stay where they are until <see cref="Release"/>.</summary>
+    /// <summary>Consumes a message. Its bytes stay where they are until <see cref="Release"/>.</summary>
     internal void Consume(int count, long now)
     {
         _start += count;
@@ -70,7 +71,7 @@ internal sealed class InputBuffer(InputPool pool)
         MessageBegan = now;
     }
 
-    /// <summary>Gives the memory back when nothing is in it. Not while a callback reads from it.</summary>
+    /// <summary>Gives the memory back if the buffer is empty. Must not be called while a callback reads from the buffer.</summary>
     internal void Release()
     {
         if (_bytes is not null && _start == _end)
@@ -79,17 +80,17 @@ internal sealed class InputBuffer(InputPool pool)
         }
     }
 
-    /// <summary>Its connection leaves the worker whose pool this was.</summary>
+    /// <summary>The connection leaves the worker that owns the pool.</summary>
     internal void Leave() => _pool.Leave(Held);
 
-    /// <summary>Its connection has come to the worker whose pool this is.</summary>
+    /// <summary>The connection has come to the worker that owns the pool.</summary>
     internal void Enter(InputPool pool)
     {
         _pool = pool;
         pool.Enter(Held);
     }
 
-    /// <summary>Drops what is in it. Not while a callback reads from it.</summary>
+    /// <summary>Drops the content. Must not be called while a callback reads from the buffer.</summary>
     internal void Discard()
     {
         if (_bytes is not null)

@@ -1,13 +1,14 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Three times of a connection in sixteen bytes, because there may be ten thousands of connections: when it was opened and when bytes last moved,
-/// both on the engine's clock, and what the wall clock said when it was opened. The wall clock may be set at any time and stands apart from the
-/// engine's clock after a suspend (pitfall 64), so the one cannot be reckoned from the other later.
+/// Three times of a connection in sixteen bytes, because there may be tens of thousands of connections: when it was opened and when bytes
+/// last moved, both on the engine's clock, and what the wall clock said when it was opened. One clock cannot be computed from the other
+/// later, because the wall clock may be set at any time and differs from the engine's clock after a suspend (pitfall 64).
 /// </summary>
 internal struct Moments
 {
-    // Milliseconds since the machine has started: for 34 years. The rest of both words is the distance to the wall clock.
+    // Milliseconds since the machine has started; 40 bits are enough for 34 years. The rest of both words is the distance to the wall
+    // clock.
     private const int ClockBits = 40;
     private const int DistanceBits = 64 - ClockBits;
     private const ulong ClockMask = (1UL << ClockBits) - 1;
@@ -41,7 +42,7 @@ internal struct Moments
         {
             ulong distance = (_started >> ClockBits) | ((_lastActivity >> ClockBits) << DistanceBits);
 
-            // Its sign is in the last of the 48 bits.
+            // The sign of the distance is in the highest of its 48 bits.
             return Started + ((long)(distance << (64 - (2 * DistanceBits))) >> (64 - (2 * DistanceBits)));
         }
     }

@@ -1,8 +1,8 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Output that the socket has not taken yet, as bytes in order. Made when a first send leaves something over; its blocks
-/// go back to the pool as they are sent. Belongs to its worker's thread.
+/// Output that the socket has not taken yet, as bytes in order. The queue is made when a first send leaves something over. Its blocks go
+/// back to the pool as they are sent. Belongs to its worker's thread.
 /// </summary>
 internal sealed class SendQueue(BufferPool pool)
 {
@@ -14,7 +14,7 @@ internal sealed class SendQueue(BufferPool pool)
     /// <summary>Bytes queued.</summary>
     internal int Length { get; private set; }
 
-    /// <summary>The next bytes to send, as many as lie together.</summary>
+    /// <summary>The next bytes to send, as many as are contiguous.</summary>
     internal ReadOnlySpan<byte> Head
     {
         get
@@ -29,8 +29,8 @@ internal sealed class SendQueue(BufferPool pool)
         }
     }
 
-    /// <summary>Copies: the caller's memory is its own again (pitfall 7).</summary>
-    /// <exception cref="OutOfMemoryException">Part of the bytes is in the queue. Nothing but <see cref="Clear"/> is to follow.</exception>
+    /// <summary>Copies the data, so the caller may use its memory again (pitfall 7).</summary>
+    /// <exception cref="OutOfMemoryException">Part of the bytes is in the queue. Only <see cref="Clear"/> may follow.</exception>
     internal void Append(ReadOnlySpan<byte> data)
     {
         Length += data.Length;
@@ -51,7 +51,7 @@ internal sealed class SendQueue(BufferPool pool)
         }
     }
 
-    /// <summary>Drops the first bytes: they were sent. At most the head's length.</summary>
+    /// <summary>Drops the first bytes, because they were sent. The count is at most the head's length.</summary>
     internal void Advance(int count)
     {
         Length -= count;
@@ -80,7 +80,7 @@ internal sealed class SendQueue(BufferPool pool)
         }
     }
 
-    /// <summary>Drops all.</summary>
+    /// <summary>Drops everything.</summary>
     internal void Clear()
     {
         while (_blocks.TryDequeue(out BufferPool.Block block))
