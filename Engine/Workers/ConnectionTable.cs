@@ -4,13 +4,13 @@ using System.Runtime.CompilerServices;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A worker's connections by slot. A slot is used again; the generation beside it in epoll's data word is not, so an event that
-/// was meant for an earlier owner of the slot finds nobody (pitfall 1). Belongs to its worker's thread; <see cref="Count"/>
-/// may be read by anyone.
+/// A worker's connections by slot. A slot is used again. The generation beside it in epoll's data word is not used again, so an event that
+/// was meant for an earlier owner of the slot finds no connection (pitfall 1). Belongs to its worker's thread; <see cref="Count"/> may be
+/// read from any thread.
 /// </summary>
 internal sealed class ConnectionTable
 {
-    /// <summary>The slot of a connection that could have none, because there was no memory.</summary>
+    /// <summary>The slot of a connection that could get none, because there was no memory.</summary>
     internal const int NoSlot = -1;
 
     private Connection?[] _slots = new Connection?[64];
@@ -22,7 +22,7 @@ internal sealed class ConnectionTable
 
     internal int Count => Volatile.Read(ref _count);
 
-    /// <summary>Slots ever used: rows are found below this.</summary>
+    /// <summary>The number of slots ever used. All connections are below this.</summary>
     internal int Capacity => _used;
 
     /// <summary>Gives the connection a slot and a generation of its own.</summary>
@@ -35,7 +35,7 @@ internal sealed class ConnectionTable
         }
         else if (_count < _used)
         {
-            // The list of free slots could not grow, and has lost some.
+            // The list of free slots could not grow, and has lost some slots.
             connection.Slot = Array.IndexOf(_slots, null, 0, _used);
         }
         else
@@ -53,7 +53,7 @@ internal sealed class ConnectionTable
         Volatile.Write(ref _count, _count + 1);
     }
 
-    /// <summary>Takes the connection out. Does not fail for want of memory.</summary>
+    /// <summary>Takes the connection out. Does not fail for lack of memory.</summary>
     internal void Remove(Connection connection)
     {
         if (connection.Slot == NoSlot)
@@ -84,10 +84,10 @@ internal sealed class ConnectionTable
         }
     }
 
-    /// <summary>What epoll is given for a connection.</summary>
+    /// <summary>The data word that epoll is given for a connection.</summary>
     internal static ulong Token(Connection connection) => (ulong)connection.Generation << 32 | (uint)connection.Slot;
 
-    /// <summary>Finds the connection that an event is for, or none if that one is gone.</summary>
+    /// <summary>Finds the connection that an event is for. Finds none if that connection is gone.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryGet(ulong token, [NotNullWhen(true)] out Connection? connection)
     {
@@ -97,10 +97,10 @@ internal sealed class ConnectionTable
         return connection is not null && connection.Generation == (uint)(token >> 32);
     }
 
-    /// <summary>Whoever is in a slot, or null.</summary>
+    /// <summary>The connection in a slot, or null.</summary>
     internal Connection? At(int slot) => (uint)slot < (uint)_used ? _slots[slot] : null;
 
-    /// <summary>By id: in the slot where it was last seen, else by a look at all.</summary>
+    /// <summary>Finds a connection by its id, first in the slot where it was last seen, then in all slots.</summary>
     internal Connection? Find(long id, int slotHint)
     {
         if (At(slotHint) is { } hinted && hinted.Id == id)

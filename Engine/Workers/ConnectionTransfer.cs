@@ -1,7 +1,7 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A connection on its way from one worker to another. It is in neither's table and in neither's epoll; whoever holds this
-/// owns it. Queued output travels as bytes, since blocks belong to a worker's pool; half-read requests travel with the connection.
+/// A connection on its way from one worker to another. It is in no worker's table and in no worker's epoll. The holder of this object owns
+/// the connection. Queued output travels as bytes, because blocks belong to a worker's pool. Half-read requests travel with the connection.
 /// </summary>
 internal sealed record ConnectionTransfer(Connection Connection, byte[] Output);

@@ -1,8 +1,9 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// What a worker, or the AcceptLoop, has counted. Written by its thread alone, with plain adds; read by anyone, and a 64-bit read is never torn
-/// on the 64-bit machines that this runs on. The padding keeps two workers' counters off one cache line.
+/// What a worker or the AcceptLoop has counted. The counters are written by their own thread alone, with plain adds. Any thread may read
+/// them, because a 64-bit read is never torn on the 64-bit machines that this runs on. The padding keeps the counters of two workers off
+/// one cache line.
 /// </summary>
 internal sealed class Counters
 {
@@ -18,7 +19,7 @@ internal sealed class Counters
     internal long Events;
     internal long Stalls;
 
-    /// <summary>Adds what a worker has counted whose thread has ended. For the sums, before they are shown to other threads.</summary>
+    /// <summary>Adds the counters of a worker whose thread has ended. Called for the sums, before they are shown to other threads.</summary>
     internal void Add(Counters ended)
     {
         Accepted += ended.Accepted;

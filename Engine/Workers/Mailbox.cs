@@ -17,7 +17,7 @@ internal enum CommandKind
     /// <summary>Makes the next portion of rows, for a <see cref="ConnectionWalk"/>.</summary>
     Walk,
 
-    /// <summary>Sends what a handler thread has put into a <see cref="Session"/>, and does what it wishes.</summary>
+    /// <summary>Sends what a handler thread has put into a <see cref="Session"/>, and does what the thread asks for.</summary>
     Deliver,
 
     /// <summary>Reads the server's options again.</summary>
@@ -29,7 +29,7 @@ internal enum CommandKind
     /// <summary>Gives all connections to other workers, and ends.</summary>
     Retire,
 
-    /// <summary>Ends, and all connections with it.</summary>
+    /// <summary>Ends, and ends all connections.</summary>
     Stop,
 }
 
@@ -41,17 +41,17 @@ internal enum CommandKind
 internal readonly record struct Command(CommandKind Kind, int Fd = -1, SockAddr Remote = default, object? Subject = null, int Number = 0);
 
 /// <summary>
-/// The only door into a worker from outside: many producers, one consumer, and an eventfd that wakes the consumer. A lock and not
-/// a lock-free queue, as it is taken once a connection and once a turn at most, never for a message, and as under it a command can
-/// neither be lost with the end of the worker nor wait unseen: the flag that says "woken" and the queue change together
-/// (pitfall 34), and posts made before the consumer has looked share one signal (pitfall 35).
+/// The only door into a worker from outside: many producers, one consumer, and an eventfd that wakes the consumer. It has a lock and is not
+/// a lock-free queue, because the lock is taken at most once per connection and once per turn, never for a message. Under the lock a
+/// command can neither be lost when the worker ends nor wait unseen, because the flag that says "woken" and the queue change together
+/// (pitfall 34). Posts that are made before the consumer has looked share one signal (pitfall 35).
 /// </summary>
 internal sealed class Mailbox : IDisposable
 {
-    // Commands for which there is room from the start, so that a worker can be reached when memory has run out.
+    // The queue has room for this many commands from the start, so that a worker can be reached when memory has run out.
     private const int LeastCapacity = 64;
 
-    // A post for which the queue cannot grow waits so often for so long until the consumer has made room.
+    // If the queue cannot grow, a post waits for this long, up to this many times, until the consumer has made room.
     private const int PatienceMilliseconds = 10;
     private const int Patience = 100;
 
@@ -63,7 +63,9 @@ internal sealed class Mailbox : IDisposable
     private bool _waiting;
     private bool _closed;
 
-    /// <summary>Commands that wait. From any thread; those being worked off in this turn are not counted.</summary>
+    /// <summary>
+    /// The number of commands that wait. May be read from any thread. The commands that are being worked off in this turn are not counted.
+    /// </summary>
     internal int Count
     {
         get
@@ -75,13 +77,16 @@ internal sealed class Mailbox : IDisposable
         }
     }
 
-    /// <summary>For the consumer to register, edge-triggered: then the counter need not be read.</summary>
+    /// <summary>The eventfd that the consumer registers. It is registered edge-triggered, so its counter need not be read.</summary>
     internal int EventFdNumber => _eventFd.Fd;
 
-    /// <summary>Whether commands wait; a look, on the consumer's thread.</summary>
+    /// <summary>Whether commands wait. A snapshot, for the consumer's thread.</summary>
     internal bool HasPosts => Volatile.Read(ref _waiting);
 
-    /// <summary>From any thread. False when the worker is over: the command was not taken, and what it owns is still the caller's.</summary>
+    /// <summary>
+    /// May be called from any thread. Returns false when the worker has ended: the command was not taken, and what it owns still belongs to
+    /// the caller.
+    /// </summary>
     /// <param name="command">The command.</param>
     /// <param name="wake">Whether the consumer is woken for it. Otherwise the caller calls <see cref="Wake"/> soon.</param>
     /// <exception cref="OutOfMemoryException">The queue could not grow, and the consumer did not make room within a second.</exception>
@@ -102,7 +107,10 @@ internal sealed class Mailbox : IDisposable
         }
     }
 
-    /// <summary>From any thread: wakes the consumer for what was posted without, if it has not seen it by itself.</summary>
+    /// <summary>
+    /// May be called from any thread. Wakes the consumer for commands that were posted without a wake-up, if it has not seen them by
+    /// itself.
+    /// </summary>
     internal void Wake()
     {
         lock (_lock)
@@ -118,7 +126,7 @@ internal sealed class Mailbox : IDisposable
         Signal();
     }
 
-    /// <summary>On the consumer's thread. False when nothing waits: then the next post signals again.</summary>
+    /// <summary>Called on the consumer's thread. Returns false when no command waits; the next post then signals again.</summary>
     internal bool TryTake(out Command command)
     {
         if (_taken.Count == 0)
@@ -133,7 +141,7 @@ internal sealed class Mailbox : IDisposable
         return _taken.TryDequeue(out command);
     }
 
-    /// <summary>On the consumer's thread: no further posts. What was posted is still to be taken.</summary>
+    /// <summary>Called on the consumer's thread. No further posts are accepted. Commands that were posted before are still to be taken.</summary>
     internal void Close()
     {
         lock (_lock)
@@ -175,7 +183,7 @@ internal sealed class Mailbox : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // The worker ended between the lock and here; it took the command from the queue when it closed it.
+            // The worker ended after the lock was released. It took the command from the queue when it closed the mailbox.
         }
     }
 }

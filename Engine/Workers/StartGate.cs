@@ -1,8 +1,8 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Where the threads of a start, or of a resize, wait until all of them are there: a start that fails half way has then touched no
-/// connection, and the threads that did start end at once. From any thread.
+/// The gate at which the threads of a start, or of a resize, wait until all of them are there. If a start fails half way, it has therefore
+/// touched no connection, and the threads that did start end at once. May be used from any thread.
 /// </summary>
 internal sealed class StartGate
 {
@@ -11,9 +11,9 @@ internal sealed class StartGate
     /// <summary>Lets the threads begin.</summary>
     internal void Open() => _opened.TrySetResult(true);
 
-    /// <summary>Lets the threads end. Nothing happens after <see cref="Open"/>.</summary>
+    /// <summary>Lets the threads end. Does nothing after <see cref="Open"/>.</summary>
     internal void CallOff() => _opened.TrySetResult(false);
 
-    /// <summary>On a thread that was started: waits for the others. False when the start was called off.</summary>
+    /// <summary>Called on a thread that was started. Waits for the others. Returns false when the start was called off.</summary>
     internal bool Wait() => _opened.Task.GetAwaiter().GetResult();
 }

@@ -4,18 +4,18 @@ using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
-// What others ask of a worker: its mailbox, and each command that can be in it.
+// What other threads ask of a worker: its mailbox, and each command that can be in it.
 internal sealed unsafe partial class Worker
 {
-    // Commands a turn, so that a burst of accepts does not hold up those that are connected.
+    // The most commands per turn, so that a burst of accepts does not hold up the connections that are there already.
     private const int CommandsPerTurn = 256;
 
-    // Rows a turn: with TCP_INFO some 300 us, which is what a walk may cost the latency of others.
+    // The most rows per turn. With TCP_INFO they take some 300 us, which is what a walk may cost the latency of others.
     private const int RowsPerTurn = 128;
 
     private const int LogInterval = 1000;
 
-    // Since they were last logged.
+    // Adopt errors since they were last logged.
     private long _adoptErrors;
     private long _nextAdoptLogAt;
 
@@ -37,7 +37,7 @@ internal sealed unsafe partial class Worker
             TryObey(command);
             if (command.Kind == CommandKind.Walk)
             {
-                // A portion is a turn's worth, and the next one may wait in here already.
+                // A portion is the work of one turn, and the next portion may already wait in the mailbox.
                 return;
             }
         }
@@ -51,7 +51,7 @@ internal sealed unsafe partial class Worker
         }
         catch (OutOfMemoryException) when (command.Kind is CommandKind.Act or CommandKind.Walk)
         {
-            // A row could not be made. The caller has its answer, and the connections are none the worse.
+            // A row could not be made. The caller gets its answer, and the connections are not affected.
             OnMemoryExhausted();
             ObeyLate(command);
         }
@@ -102,7 +102,7 @@ internal sealed unsafe partial class Worker
         }
         catch (OutOfMemoryException)
         {
-            // It was for the log: by then the descriptor has its owner, or is closed.
+            // The allocation was for the log. The descriptor has its owner by then, or is closed.
             OnMemoryExhausted();
         }
 
@@ -119,7 +119,7 @@ internal sealed unsafe partial class Worker
         }
         catch (Exception e)
         {
-            // First what takes no memory.
+            // What takes no memory comes first.
             Counters.HandlerErrors++;
             Refuse(command);
             _server.OnHandlerFactoryError(e);
@@ -164,7 +164,8 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    // As the acceptor does with its errors: a limit that is reached fails every connection that comes, and the log is bounded.
+    // The acceptor treats its errors in the same way: a limit that is reached fails every connection that comes, and the log must stay
+    // bounded.
     private void CountAdoptError(int errno)
     {
         Counters.AcceptErrors++;
@@ -177,7 +178,7 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    // A descriptor that never became a connection of the table: the peer sees a reset at once instead of silence.
+    // The descriptor never became a connection of the table. The peer sees a reset at once instead of silence.
     private void Refuse(in Command command)
     {
         Sockets.ResetOnClose(command.Fd);
@@ -192,7 +193,8 @@ internal sealed unsafe partial class Worker
         Worker owner = session.Connection.Worker;
         if (owner != this || session.Connection.IsInTransit)
         {
-            // It has moved, or is on its way here: behind the transfer. Where the owner is over, so is the connection.
+            // The connection has moved, or is on its way here and the command must come behind the transfer. If the owner has ended, so has
+            // the connection.
             owner.Post(command);
             return;
         }
@@ -236,7 +238,7 @@ internal sealed unsafe partial class Worker
                 request.SendCommand!.Deliver(connection);
                 break;
             case ConnectionAction.Move:
-                // The row first: afterwards the connection is another thread's.
+                // The row comes first, because the connection belongs to another thread afterwards.
                 ConnectionInfo row = connection.ToInfo();
                 bool moved = Move(connection, request.MoveTo!);
                 request.Answer(moved ? row with { Worker = request.MoveTo!.Id, Slot = -1 } : row);
@@ -245,7 +247,7 @@ internal sealed unsafe partial class Worker
                 throw new UnreachableException();
         }
 
-        // A look is one connection's: what the kernel knows of it is not spared there.
+        // A look is for one connection, so it can afford to ask the kernel about it.
         request.Answer(connection.ToInfo(tcp: request.Action == ConnectionAction.Look));
     }
 
@@ -270,7 +272,8 @@ internal sealed unsafe partial class Worker
         StallLookInterval = WriteTimeout == Clock.Never ? Clock.Never : Math.Max(TimerWheel.Tick, WriteTimeout / 4);
         HighWaterMark = Options.HighWaterMark;
 
-        // One message of the greatest length always fits, with what a receive brings beyond it, and its half-size array while it is copied.
+        // One message of the greatest length always fits, together with what a receive brings beyond it and with the half-size array that
+        // is held while it is copied.
         InputBudget.Configure(Math.Max(Options.MaxUnfinishedInput, 3 * ((long)Options.MaxMessage + ScratchSize)));
         _busyPoll = (long)(Options.BusyPoll.TotalSeconds * Stopwatch.Frequency);
         Framing = Options.Framing.Kind == FramingKind.Raw ? null : Options.Framing;
@@ -298,7 +301,7 @@ internal sealed unsafe partial class Worker
         walk.Add(rows);
         if (to < _table.Capacity)
         {
-            // The rest after others have had their turn.
+            // The rest comes after others have had their turn.
             Post(new Command(CommandKind.Walk, Subject: walk, Number: to));
         }
         else
@@ -336,7 +339,7 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    /// <summary>What had been posted when the loop ended. Its descriptors and questions are seen to all the same.</summary>
+    /// <summary>Handles a command that had been posted when the loop ended. Its descriptors and questions are still taken care of.</summary>
     private void ObeyLate(in Command command)
     {
         switch (command.Kind)

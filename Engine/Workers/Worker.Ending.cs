@@ -3,18 +3,18 @@ using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
-// How connections end with their descriptors, and a worker with its connections. On the loop's thread.
+// How connections end together with their descriptors, and how a worker ends with its connections. All of it runs on the loop's thread.
 internal sealed unsafe partial class Worker
 {
-    // Callbacks that make further callbacks due run for so long after the end, and for so many passes on a machine that stands still.
+    // After the end, callbacks that make further callbacks due run for this long, and for this many passes on a machine that stands still.
     private const int LastCallbacksMilliseconds = 1000;
     private const int LastCallbackPasses = 100;
 
-    /// <summary>Closes the connections that are over, and tells of them.</summary>
+    /// <summary>Closes the connections that have ended, and reports them.</summary>
     private void Reap()
     {
-        // Out of the list before its descriptor is closed: after a fault in here the list is worked off again, and a second close would hit a
-        // stranger (pitfall 4).
+        // A connection leaves the list before its descriptor is closed. After a fault in this method the list is worked off again, and a
+        // second close would hit someone else's descriptor (pitfall 4).
         while (_reap.TryDequeue(out Connection? connection))
         {
             ClosedRing.Record record = connection.ToRecord();
@@ -45,7 +45,7 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    /// <summary>The one close of connections in the code base. Allocates nothing.</summary>
+    /// <summary>The only place in the code base that closes the descriptor of a connection. Allocates nothing.</summary>
     private void CloseDescriptor(Connection connection)
     {
         if (connection.IsRegistered)
@@ -53,7 +53,7 @@ internal sealed unsafe partial class Worker
             _ = _epoll.Delete(connection.Fd);
         }
 
-        // Whatever it returns, EINTR included, the descriptor is gone: never again (pitfall 5).
+        // Whatever close returns, EINTR included, the descriptor is gone. It must never be closed again (pitfall 5).
         _ = Libc.Close(connection.Fd);
         _table.Remove(connection);
         Counters.Closed++;
@@ -61,8 +61,8 @@ internal sealed unsafe partial class Worker
     }
 
     /// <summary>
-    /// The loop is over, in order or by a fault, and nothing that it owned stays behind: each connection gets its last callbacks, as far as
-    /// they come to an end, and every descriptor is closed.
+    /// Called when the loop has ended, in order or by a fault. Nothing that the loop owned stays behind: each connection gets its last
+    /// callbacks, as far as they come to an end, and every descriptor is closed.
     /// </summary>
     private void CloseDown()
     {
@@ -93,7 +93,10 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    /// <summary>Bounded: a connection whose callbacks have no end, or which no list of this worker holds any more, must not keep the thread.</summary>
+    /// <summary>
+    /// Runs the last callbacks, within bounds. A connection whose callbacks have no end, or which no list of this worker holds any more,
+    /// must not keep the thread.
+    /// </summary>
     private void RunLastCallbacks()
     {
         long deadline = Clock.Now + LastCallbacksMilliseconds;

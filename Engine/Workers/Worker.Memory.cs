@@ -3,7 +3,8 @@ namespace C10kServer.Engine;
 // What a worker does when an allocation fails. On the loop's thread.
 internal sealed unsafe partial class Worker
 {
-    // Each list of connections has room for so many from the start. Where a list cannot grow, at least so many are served a turn.
+    // Each list of connections has room for this many from the start. If a list cannot grow, at least this many connections are served per
+    // turn.
     private const int LeastListCapacity = 64;
 
     private const int MemoryLogInterval = 1000;
@@ -12,13 +13,13 @@ internal sealed unsafe partial class Worker
     private long _memoryFailures;
     private long _nextMemoryLogAt;
 
-    // Slots that Recover still has to visit, and the next one of them.
+    // How many slots Recover still has to visit, and how far it has come.
     private int _recoveryLeft;
     private int _recoverySlot;
 
     /// <summary>
-    /// An allocation for a connection has failed. The failure costs that connection, which is reset and gives back what it holds, because the
-    /// memory of one is often what the others lack. Allocates nothing.
+    /// An allocation for a connection has failed. The failure costs that connection, which is reset and gives back what it holds, because
+    /// the memory of one connection is often what the others lack. Allocates nothing.
     /// </summary>
     internal void OnMemoryExhausted(Connection connection)
     {
@@ -27,8 +28,8 @@ internal sealed unsafe partial class Worker
     }
 
     /// <summary>
-    /// An allocation has failed whose connection cannot be named, is over, or could not be put into a list. All connections are marked again, so
-    /// that none misses what was due. Allocates nothing.
+    /// An allocation has failed, and its connection cannot be named, has ended, or could not be put into a list. All connections are marked
+    /// again, so that none of them misses what was due. Allocates nothing.
     /// </summary>
     internal void OnMemoryExhausted()
     {
@@ -36,7 +37,7 @@ internal sealed unsafe partial class Worker
         _recoveryLeft = _table.Capacity;
     }
 
-    /// <summary>False where the list cannot grow for want of memory: then the connection is marked again later.</summary>
+    /// <summary>Returns false if the list cannot grow for lack of memory. The connection is then marked again later.</summary>
     internal bool AddToReady(Connection connection) => TryAdd(_ready, connection);
 
     /// <inheritdoc cref="AddToReady"/>
@@ -93,7 +94,9 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    /// <summary>A turn. An allocation that fails outside of a connection's own work costs the rest of the turn, and the loop goes on.</summary>
+    /// <summary>
+    /// Runs a turn. An allocation that fails outside of a connection's own work costs the rest of the turn, and the loop goes on.
+    /// </summary>
     private void TryTurn()
     {
         try
@@ -104,12 +107,12 @@ internal sealed unsafe partial class Worker
         {
             OnMemoryExhausted();
 
-            // The event of the mailbox is edge-triggered and may have been in what is lost of the batch. All others come again.
+            // The event of the mailbox is edge-triggered and may have been in the lost part of the batch. All other events come again.
             _mailboxPending = true;
         }
     }
 
-    /// <summary>After failed allocations: marks connections again, as many as the lists take, and logs how many allocations failed.</summary>
+    /// <summary>Called after failed allocations. Marks as many connections again as the lists take, and logs how many allocations failed.</summary>
     private void Recover()
     {
         if (_memoryFailures > 0 && Now >= _nextMemoryLogAt)
@@ -124,7 +127,7 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    // Not where the allocation failed, because a record takes memory, too.
+    // The failure is not logged where the allocation failed, because a log record takes memory, too.
     private void LogMemoryFailures()
     {
         _nextMemoryLogAt = Now + MemoryLogInterval;
@@ -136,7 +139,7 @@ internal sealed unsafe partial class Worker
         }
         catch (OutOfMemoryException)
         {
-            // The count stays, and the next second tries again.
+            // The count stays, and the next try comes a second later.
         }
     }
 }

@@ -2,11 +2,13 @@ using System.Diagnostics;
 
 namespace C10kServer.Engine;
 
-// How connections go from one worker to another. On the loop's thread.
+// How connections go from one worker to another. All of it runs on the loop's thread.
 internal sealed unsafe partial class Worker
 {
-    /// <summary>Gives a connection away, with all that belongs to it. False when the other worker is over, or when there is no memory: the
-    /// connection stays then.</summary>
+    /// <summary>
+    /// Gives a connection to another worker, with everything that belongs to it. Returns false when the other worker has ended or when
+    /// there is no memory; the connection then stays.
+    /// </summary>
     private bool Move(Connection connection, Worker to)
     {
         if (to == this)
@@ -17,7 +19,7 @@ internal sealed unsafe partial class Worker
         ConnectionTransfer transfer;
         try
         {
-            // Before anything has changed.
+            // The allocation comes before anything has changed, because it may fail.
             transfer = new ConnectionTransfer(connection, connection.SendQueue == 0 ? [] : new byte[connection.SendQueue]);
         }
         catch (OutOfMemoryException)
@@ -26,10 +28,10 @@ internal sealed unsafe partial class Worker
             return false;
         }
 
-        // What the connection has told is on its way before another worker can add to it.
+        // What the connection has published must be on its way before another worker can add to it.
         Gate?.Publish(Now);
 
-        // Out of every list of this thread before another thread may touch it.
+        // The connection leaves every list of this thread before another thread may touch it.
         int errno = connection.IsRegistered ? _epoll.Delete(connection.Fd) : 0;
         Debug.Assert(errno == 0, "a connection knows whether it is registered");
         _table.Remove(connection);
@@ -71,7 +73,7 @@ internal sealed unsafe partial class Worker
         }
         catch (OutOfMemoryException)
         {
-            // Without a slot the connection gets no events. Its handler is told of the end all the same.
+            // Without a slot, the connection gets no events. Its handler is still told of the end.
             connection.Slot = ConnectionTable.NoSlot;
             OnMemoryExhausted(connection);
             return;
@@ -91,7 +93,7 @@ internal sealed unsafe partial class Worker
 
             if (connection.Tag is Session session)
             {
-                // A handler thread may have posted to the worker before, which was over by then: nobody else would come for it.
+                // A handler thread may have posted to the earlier worker, which had ended by then. Nobody else would fetch the output.
                 Gate!.TakeOver(session);
                 connection.Deliver(session);
             }
@@ -102,7 +104,7 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    /// <summary>Retiring: connections go to the workers that stay; with the last one this one ends.</summary>
+    /// <summary>Gives the connections of a retiring worker to the workers that stay. The worker ends with the last connection.</summary>
     private void HandOver()
     {
         for (int slot = 0; slot < _table.Capacity && _table.Count > 0; slot++)
@@ -111,7 +113,7 @@ internal sealed unsafe partial class Worker
                 && _server.Workers.Next() is { } heir && heir != this
                 && !Move(connection, heir) && _server.State == ServerState.Faulted)
             {
-                // The heirs are over, because the server is: to wait for others would be to spin.
+                // The other workers have ended, because the server has. To wait for others would be to spin.
                 Stop(reset: false);
                 return;
             }

@@ -3,22 +3,22 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// Waiting for events, and which time has passed for timers.
+// How the worker waits for events, and which time has passed for its timers.
 internal sealed unsafe partial class Worker
 {
-    // The time up to which every event that epoll had has been dispatched. Deadlines are reckoned by it: bytes that came before a deadline are
-    // handled before the deadline is, however long the process or a handler stood still meanwhile (pitfall 64).
+    // The time up to which every event that epoll had has been dispatched. Deadlines are computed with it, so that bytes that came before a
+    // deadline are handled before the deadline is, however long the process or a handler stood still meanwhile (pitfall 64).
     private long _seen;
 
-    // A sweep over more ready connections than one batch has: when it began, and how many events it still has to see.
+    // The current sweep over more ready connections than one batch has: when it began, and how many events it still has to see.
     private long _sweepBegan;
     private int _sweepLeft;
 
-    // The last turn that took long. What was stamped with its beginning may have happened at its end.
+    // The last turn that took long. Something that was stamped with the turn's beginning may have happened at its end.
     private long _heldUpFrom = -1;
     private long _heldUpUntil;
 
-    /// <summary>The latest time at which something happened that was stamped with <see cref="Now"/>.</summary>
+    /// <summary>The latest time at which something can have happened that was stamped with <see cref="Now"/>.</summary>
     internal long Latest(long moment) => moment == _heldUpFrom ? _heldUpUntil : moment;
 
     private int Wait()
@@ -39,8 +39,8 @@ internal sealed unsafe partial class Worker
         Volatile.Write(ref _turnStarted, Now);
         if (n < 0)
         {
-            // EINTR: the next turn computes the timeout again (pitfall 36). Nothing was seen, so no time has passed for timers. Where one is due,
-            // the next wait does not block, and such a wait is never interrupted.
+            // EINTR: the next turn computes the timeout again (pitfall 36). Nothing was seen, so no time has passed for timers. If a timer
+            // is due, the next wait does not block, and a wait that does not block is never interrupted.
             return n == -Errno.EINTR ? 0 : throw new EngineException("epoll_wait", -n);
         }
 
@@ -52,8 +52,9 @@ internal sealed unsafe partial class Worker
     }
 
     /// <summary>
-    /// A batch that is not full is all that epoll had, and it had all that came before the wait. With a full batch there may be more, which is
-    /// first in the next: epoll gives its events in turn. So a flood puts timers off for one sweep over the connections, and no longer.
+    /// A batch that is not full holds everything that epoll had, and epoll had everything that came before the wait. After a full batch
+    /// there may be more events. They come first in the next batch, because epoll returns its events in turn. A flood therefore delays
+    /// timers for one sweep over the connections, and no longer.
     /// </summary>
     private void See(int n, long beforeWait)
     {
@@ -77,7 +78,10 @@ internal sealed unsafe partial class Worker
         }
     }
 
-    /// <summary>Looks again and again before it blocks: a peer that answers within that time is not waited for, and no processor has to be woken.</summary>
+    /// <summary>
+    /// Looks again and again before it blocks. If a peer answers within that time, the thread need not sleep, and no processor has to be
+    /// woken.
+    /// </summary>
     private int WaitBusily(int timeout)
     {
         long until = Stopwatch.GetTimestamp() + (timeout < 0 ? _busyPoll : Math.Min(_busyPoll, timeout * Stopwatch.Frequency / 1000));
@@ -101,6 +105,6 @@ internal sealed unsafe partial class Worker
         return Gate is { IsOwed: true } ? Earlier(timeout, Gate.Look) : timeout;
     }
 
-    // Negative is never.
+    // A negative timeout means never.
     private static int Earlier(int one, int other) => one < 0 ? other : other < 0 ? one : Math.Min(one, other);
 }

@@ -6,22 +6,22 @@ namespace C10kServer.Engine;
 /// <summary>
 /// A thread, its epoll, and the connections that it owns.
 /// <para>
-/// Threads: the worker, its connections, its table and its timers are touched on the loop's thread alone. The door for other
-/// threads is <see cref="Post"/>; what else they may call says so. A descriptor in an Adopt command becomes this worker's
-/// when the command is taken; from then on <see cref="Reap"/> is the one place that closes it.
+/// Threads: the worker, its connections, its table and its timers are touched on the loop's thread alone. Other threads use
+/// <see cref="Post"/>. Every other member that they may call says so. A descriptor in an Adopt command becomes this worker's when the
+/// command is taken. From then on <see cref="Reap"/> is the only place that closes it.
 /// </para>
 /// <para>
-/// A turn: wait, dispatch, mailbox, callbacks, timers, sync interest masks, reap; each bounded. Timers come after the callbacks, because
-/// a message that has just arrived whole is not late. Callbacks of requests never nest: they run from the ready list. Closed descriptors are closed at the end, so that no event of the batch can meet
-/// a descriptor that was used again (pitfall 1).
+/// A turn: wait, dispatch, mailbox, callbacks, timers, sync interest masks, reap. Each phase is bounded. Timers come after the callbacks,
+/// because a message that has just become complete is not late. Callbacks of requests never nest, because they run from the ready list.
+/// Descriptors are closed at the end of the turn, so that no event of the batch can meet a descriptor that was used again (pitfall 1).
 /// </para>
 /// </summary>
 internal sealed unsafe partial class Worker : IDisposable
 {
-    /// <summary>Bytes that one recv takes at most; one buffer serves all connections of the worker.</summary>
+    /// <summary>The most bytes that one recv takes. One buffer serves all connections of the worker.</summary>
     internal const int ScratchSize = 64 * 1024;
 
-    // A batch of events; more wait in the kernel for the next turn.
+    // The most events of a batch. More events wait in the kernel for the next turn.
     private const int EventsPerTurn = 512;
 
     // A turn that takes longer than this was held up by a handler that blocks.
@@ -83,15 +83,15 @@ internal sealed unsafe partial class Worker : IDisposable
         _thread = new EngineThread($"c10k {server.Options.Name} {id}", Run, e => server.OnFault($"worker {id}", e));
     }
 
-    /// <summary>The last one that was given away, in the process.</summary>
+    /// <summary>The connection id that was last given away in the process.</summary>
     internal static long LastConnectionId => Interlocked.Read(ref s_lastConnectionId);
 
     internal int Id { get; }
 
-    /// <summary>The server's, as this worker has last read them.</summary>
+    /// <summary>The server's options, as this worker has last read them.</summary>
     internal ServerOptions Options { get; private set; }
 
-    // Those that the loop looks at, in milliseconds; Clock.Never for none.
+    // The options that the loop reads, in milliseconds; Clock.Never for none.
     internal long IdleTimeout { get; private set; }
 
     internal long HandshakeTimeout { get; private set; }
@@ -102,15 +102,15 @@ internal sealed unsafe partial class Worker : IDisposable
 
     internal long WriteTimeout { get; private set; }
 
-    /// <summary>How often a connection with output outstanding is asked whether its peer takes any.</summary>
+    /// <summary>How often a connection with outstanding output is asked whether its peer takes any of it.</summary>
     internal long StallLookInterval { get; private set; }
 
     internal int HighWaterMark { get; private set; }
 
-    /// <summary>How input is cut into messages; null for not at all.</summary>
+    /// <summary>How input is cut into messages; null if it is not cut.</summary>
     internal Framing? Framing { get; private set; }
 
-    /// <summary>Milliseconds; read once a turn.</summary>
+    /// <summary>The time on the engine's clock, in milliseconds; read once a turn.</summary>
     internal long Now { get; private set; }
 
     /// <summary>The receive buffer, <see cref="ScratchSize"/> bytes, pinned.</summary>
@@ -118,7 +118,7 @@ internal sealed unsafe partial class Worker : IDisposable
 
     internal BufferPool Buffers { get; } = new();
 
-    /// <summary>For input of which no message is made yet.</summary>
+    /// <summary>The memory of input that has not become a message yet.</summary>
     internal InputPool Inputs { get; } = new();
 
     internal InputBudget InputBudget { get; }
@@ -129,42 +129,48 @@ internal sealed unsafe partial class Worker : IDisposable
 
     internal Server Server => _server;
 
-    /// <summary>To the handler threads, where the server has them.</summary>
+    /// <summary>The way to the handler threads, if the server has any.</summary>
     internal SessionPublisher? Gate { get; }
 
-    /// <summary>Has sockets with ReusePort, or where the worker is the only one.</summary>
+    /// <summary>The worker's acceptor. It has sockets with ReusePort, and when the worker is the only one.</summary>
     internal Acceptor Acceptor { get; }
 
-    /// <summary>From any thread.</summary>
+    /// <summary>The connections that the worker owns. May be read from any thread.</summary>
     internal int ConnectionCount => _table.Count;
 
-    /// <summary>Whether the calling thread is this worker's. From any thread.</summary>
+    /// <summary>Whether the calling thread is this worker's. May be read from any thread.</summary>
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
 
-    /// <summary>Connections that it has or will have in a moment. From any thread.</summary>
+    /// <summary>The connections that the worker has or will have in a moment. May be read from any thread.</summary>
     internal int Load => _table.Count + _mailbox.Count;
 
-    /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it gives back what the worker holds and ends.</summary>
-    /// <exception cref="EngineException">The process may have no further thread.</exception>
+    /// <summary>
+    /// Starts the thread, which does nothing before the gate is opened. If the start is called off, the thread gives back what the worker
+    /// holds, and ends.
+    /// </summary>
+    /// <exception cref="EngineException">The process may not have another thread.</exception>
     internal void Start(StartGate gate)
     {
         _startGate = gate;
         _thread.Start();
     }
 
-    /// <summary>From any thread. False when the worker is over; what the command owns is the caller's then.</summary>
+    /// <summary>May be called from any thread. Returns false when the worker has ended; what the command owns then belongs to the caller.</summary>
     internal bool Post(in Command command, bool wake = true) => _mailbox.Post(command, wake);
 
-    /// <summary>From any thread: for what was posted without a wake-up.</summary>
+    /// <summary>Wakes the worker for commands that were posted without a wake-up. May be called from any thread.</summary>
     internal void Wake() => _mailbox.Wake();
 
-    /// <summary>From any thread but an engine thread. False when the thread did not end in time: a handler blocks it.</summary>
+    /// <summary>
+    /// May be called from any thread except an engine thread. Returns false when the thread did not end in time, because a handler blocks
+    /// it.
+    /// </summary>
     internal bool Join(TimeSpan timeout) => _thread.Join(timeout);
 
-    /// <summary>Whether its thread runs. From any thread.</summary>
+    /// <summary>Whether the worker's thread runs. May be read from any thread.</summary>
     internal bool IsAlive => _thread.IsAlive;
 
-    /// <summary>A look from any thread.</summary>
+    /// <summary>A snapshot of the worker. May be called from any thread.</summary>
     internal WorkerInfo ToInfo()
     {
         long turnStarted = Volatile.Read(ref _turnStarted);
@@ -242,7 +248,7 @@ internal sealed unsafe partial class Worker : IDisposable
         }
     }
 
-    // A method of its own: tiered compilation replaces a method at its next call, and the loop is called once.
+    // The turn is a method of its own, because tiered compilation replaces a method at its next call and the loop is called only once.
     private void Turn()
     {
         int n = Wait();
@@ -257,7 +263,7 @@ internal sealed unsafe partial class Worker : IDisposable
         Reap();
         if (_retiring && !_mailboxPending)
         {
-            // Not before the mailbox is empty: walks and questions find the connections still here.
+            // Not before the mailbox is empty, because walks and questions must still find the connections here.
             HandOver();
         }
     }
@@ -284,13 +290,16 @@ internal sealed unsafe partial class Worker : IDisposable
             }
             else
             {
-                // A listening socket; or an earlier owner's, and nobody's.
+                // The token belongs to a listening socket, or to an earlier owner and therefore to nobody.
                 Acceptor.OnEvent(token, Now);
             }
         }
     }
 
-    /// <summary>One pass over what is due; what these callbacks make due is for the next pass, so that none can hold the loop.</summary>
+    /// <summary>
+    /// Makes one pass over the connections with callbacks due. What these callbacks make due is left for the next pass, so that no
+    /// connection can hold the loop.
+    /// </summary>
     private void RunCallbacks()
     {
         (_ready, _readyNow) = (_readyNow, _ready);
@@ -317,7 +326,7 @@ internal sealed unsafe partial class Worker : IDisposable
 
     private void SyncInterest()
     {
-        // By index: a failure in here closes a connection, which may mark others.
+        // The loop goes by index, because a failure in it closes a connection, and that may mark other connections.
         for (int i = 0; i < _sync.Count; i++)
         {
             _sync[i].SyncInterest(_epoll);

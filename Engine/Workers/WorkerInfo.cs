@@ -1,26 +1,26 @@
 namespace C10kServer.Engine;
 
-/// <summary>What a worker does.</summary>
+/// <summary>The state of a worker.</summary>
 public enum WorkerState
 {
-    /// <summary>Its loop turns.</summary>
+    /// <summary>Its loop runs.</summary>
     Running,
 
     /// <summary>A handler has been holding its loop up for over 100 ms.</summary>
     Stalled,
 
-    /// <summary>Its thread is over.</summary>
+    /// <summary>Its thread has ended.</summary>
     Stopped,
 }
 
-/// <summary>A look at a worker.</summary>
-/// <param name="Id">0 and up, in its server.</param>
-/// <param name="ThreadId">The kernel's, as ps and top show it; 0 before it runs.</param>
-/// <param name="State">What it does.</param>
-/// <param name="ConnectionCount">Connections that it owns.</param>
+/// <summary>A snapshot of a worker.</summary>
+/// <param name="Id">The worker's number in its server, from 0 up.</param>
+/// <param name="ThreadId">The kernel's id of the thread, as ps and top show it; 0 before the thread runs.</param>
+/// <param name="State">The worker's state.</param>
+/// <param name="ConnectionCount">Connections that the worker owns.</param>
 /// <param name="Wakeups">Turns of its loop.</param>
 /// <param name="Events">Events that epoll gave it.</param>
-/// <param name="CpuTime">CPU time of its thread; zero when that is over.</param>
+/// <param name="CpuTime">CPU time of the worker's thread; zero when the thread has ended.</param>
 /// <param name="QueueLength">Commands that wait in its mailbox.</param>
 /// <param name="Stalls">Turns that took over 100 ms.</param>
 public sealed record WorkerInfo(

@@ -1,20 +1,21 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The workers of a server: makes them, deals to them, changes their number, and adds up what they have counted. Dealing and asking
-/// may be done from any thread; making, resizing and stopping is for the server, under its lifecycle lock.
+/// The workers of a server. The pool makes them, deals to them, changes their number, and adds up what they have counted. Dealing and
+/// asking may be done from any thread. Making, resizing and stopping is for the server, under its lifecycle lock.
 /// </summary>
 internal sealed class WorkerPool
 {
     private readonly Server _server;
 
-    // Replaced as a whole: whoever deals sees the old ones or the new ones.
+    // The array is replaced as a whole, so that a thread that deals sees the old workers or the new ones.
     private volatile Worker[] _workers = [];
 
-    // Those that a resize has sent away and that had not ended then: a handler held them up.
+    // The workers that a resize has sent away and that had not ended then, because a handler held them up.
     private volatile Worker[] _leaving = [];
 
-    // Replaced as a whole: a reader that adds up finds each worker once, among those that run or in the sum of those that have ended.
+    // The tally is replaced as a whole, so that a reader that adds up finds each worker once, among the running ones or in the sum of the
+    // ended ones.
     private volatile Tally _tally = new(new Counters(), []);
 
     private uint _next;
@@ -23,18 +24,18 @@ internal sealed class WorkerPool
 
     internal WorkerPool(Server server) => _server = server;
 
-    /// <summary>Those that connections are dealt to. A worker's id is its place.</summary>
+    /// <summary>The workers that connections are dealt to. A worker's id is its index.</summary>
     internal IReadOnlyList<Worker> Current => _workers;
 
     /// <summary>
-    /// Those, and behind them those that are leaving: a handler holds them up, and they still have connections. From any thread. A worker that
-    /// leaves may have the id of one that came after it.
+    /// The workers of <see cref="Current"/>, and behind them the workers that are leaving. A leaving worker is held up by a handler and
+    /// still has connections. May be read from any thread. A leaving worker may have the id of a worker that came after it.
     /// </summary>
     internal IReadOnlyList<Worker> All
     {
         get
         {
-            // In this order: one that is sent away in between is seen twice rather than not at all.
+            // In this order, because a worker that is sent away in between is then seen twice rather than not at all.
             Worker[] workers = _workers;
             return [.. workers, .. _leaving.Except(workers).Where(static worker => worker.IsAlive)];
         }
@@ -42,16 +43,16 @@ internal sealed class WorkerPool
 
     internal int Count => _workers.Length;
 
-    /// <summary>From any thread: no worker has anything left to accept, also none that is leaving.</summary>
+    /// <summary>Whether no worker has anything left to accept, including the workers that are leaving. May be read from any thread.</summary>
     internal bool AreDrained => _workers.Concat(_leaving).All(static worker => worker.Acceptor.IsDrained);
 
-    /// <summary>For a start: makes the workers, which are still to be started. All or nothing.</summary>
+    /// <summary>Called by a start. Makes the workers, which are still to be started. All or nothing.</summary>
     /// <exception cref="EngineException">Descriptors are used up.</exception>
     internal void Make(int count) => Publish(MakeUpTo(count));
 
-    /// <summary>For a server that runs: makes and starts workers up to a number. All or nothing.</summary>
+    /// <summary>Called for a running server. Makes and starts workers up to a number. All or nothing.</summary>
     /// <exception cref="EngineException">Descriptors are used up.</exception>
-    /// <exception cref="EngineException">The process may have no further thread.</exception>
+    /// <exception cref="EngineException">The process may not have another thread.</exception>
     internal void Grow(int count)
     {
         var gate = new StartGate();
@@ -93,7 +94,7 @@ internal sealed class WorkerPool
         return [.. workers];
     }
 
-    // Before a thread of theirs has its first turn: what they count is counted.
+    // Called before the threads of the new workers have their first turn, so that everything they count is in the sums.
     private void Publish(Worker[] workers)
     {
         FoldEnded();
@@ -101,7 +102,7 @@ internal sealed class WorkerPool
         _workers = workers;
     }
 
-    // They were made, some of them were started, and none has had a turn.
+    // The workers were made, some of them were started, and none has had a turn.
     private static void End(Worker[] workers)
     {
         foreach (Worker worker in workers)
@@ -111,12 +112,15 @@ internal sealed class WorkerPool
         }
     }
 
-    /// <summary>Sends workers away down to a number; their connections go to the others. True when all had ended in time.</summary>
+    /// <summary>
+    /// Sends workers away until <paramref name="count"/> are left. Their connections go to the other workers. Returns true when all of them had ended in
+    /// time.
+    /// </summary>
     internal bool Shrink(int count, TimeSpan timeout)
     {
         Worker[] leaving = _workers[count..];
 
-        // In this order: a fault that comes in between tells all of them.
+        // In this order, so that a fault that comes in between tells all workers.
         _leaving = [.. _leaving, .. leaving];
         _workers = _workers[..count];
         foreach (Worker worker in leaving)
@@ -134,11 +138,11 @@ internal sealed class WorkerPool
         return _leaving.Length == 0;
     }
 
-    /// <summary>Starts the threads, which wait at the gate.</summary>
-    /// <exception cref="EngineException">The process may have no further thread. The start is to be called off.</exception>
+    /// <summary>Starts the threads, which then wait at the gate.</summary>
+    /// <exception cref="EngineException">The process may not have another thread. The start must be called off.</exception>
     internal void Start(StartGate gate) => Array.ForEach(_workers, worker => worker.Start(gate));
 
-    /// <summary>After the gate was called off: the threads that were started end, and nothing is left of the workers.</summary>
+    /// <summary>Called after the gate was called off. The threads that were started end, and nothing is left of the workers.</summary>
     internal void CallOff()
     {
         End(_workers);
@@ -146,7 +150,7 @@ internal sealed class WorkerPool
         _tally = new Tally(new Counters(), []);
     }
 
-    /// <summary>Tells all to do something; nothing is waited for.</summary>
+    /// <summary>Gives a command to all workers, and waits for nothing.</summary>
     internal void Post(in Command command)
     {
         foreach (Worker worker in _workers.Concat(_leaving))
@@ -155,11 +159,11 @@ internal sealed class WorkerPool
         }
     }
 
-    /// <summary>After they were told to stop. Returns those that have not ended in time.</summary>
+    /// <summary>Called after the workers were told to stop. Returns the workers that have not ended in time.</summary>
     internal IReadOnlyList<Worker> Join(long deadline) => [.. _workers.Concat(_leaving).Where(worker => !worker.Join(Remaining(deadline)))];
 
-    /// <summary>For a caller that is about to wait for an answer of the workers.</summary>
-    /// <exception cref="InvalidOperationException">The calling thread is one of theirs, which would wait for itself.</exception>
+    /// <summary>Called before the caller waits for an answer of the workers.</summary>
+    /// <exception cref="InvalidOperationException">The calling thread is a worker's, which would wait for itself.</exception>
     internal void RefuseOwnThread()
     {
         if (IsCurrentThread())
@@ -169,10 +173,10 @@ internal sealed class WorkerPool
         }
     }
 
-    /// <summary>Whether the calling thread is one of theirs.</summary>
+    /// <summary>Whether the calling thread is a worker's.</summary>
     internal bool IsCurrentThread() => _workers.Concat(_leaving).Any(static worker => worker.IsCurrent);
 
-    /// <summary>Whom the next connection goes to; null when there is nobody.</summary>
+    /// <summary>The worker that the next connection goes to; null when there is none.</summary>
     internal Worker? Next()
     {
         Worker[] workers = _workers;
@@ -195,11 +199,11 @@ internal sealed class WorkerPool
             return least;
         }
 
-        // Unsigned: a signed counter overflows into a negative index (pitfall 24).
+        // The counter is unsigned, because a signed counter overflows into a negative index (pitfall 24).
         return workers[(int)((Interlocked.Increment(ref _next) - 1) % (uint)workers.Length)];
     }
 
-    /// <summary>Gives a command to a worker, whoever that is now. False when none takes it.</summary>
+    /// <summary>Gives a command to the worker that is next now. Returns false when no worker takes it.</summary>
     internal bool Redeal(in Command command, Worker except)
     {
         if (Next() is not { } worker || worker == except)
@@ -207,7 +211,7 @@ internal sealed class WorkerPool
             return false;
         }
 
-        // A transfer has to know whose it is before that one's thread touches it.
+        // A transferred connection must know its owner before the owner's thread touches it.
         (command.Subject as ConnectionTransfer)?.Connection.Assign(worker);
         if (worker.Post(command))
         {
@@ -218,7 +222,7 @@ internal sealed class WorkerPool
         return false;
     }
 
-    /// <summary>Adds up what the workers have counted, those included that have ended. From any thread.</summary>
+    /// <summary>Adds up what the workers have counted, including the workers that have ended. May be called from any thread.</summary>
     internal long Sum(Func<Counters, long> counter)
     {
         Tally tally = _tally;
@@ -231,21 +235,19 @@ internal sealed class WorkerPool
         return sum;
     }
 
-    /// <summary>A connection is in no table from here until <see cref="OnMoveEnded"/>.</summary>
+    /// <summary>From this call until <see cref="OnMoveEnded"/>, a connection is in no table.</summary>
     internal void OnMoveBegun() => Interlocked.Increment(ref _movesBegun);
 
     internal void OnMoveEnded() => Interlocked.Increment(ref _movesEnded);
 
-    /// <summary>Connections that have gone from one worker to another so far.</summary>
+    /// <summary>How many connections have gone from one worker to another so far.</summary>
     internal long Moves => Interlocked.Read(ref _movesEnded);
 
-    /// <summary>Whether each connection has been with one worker all the time since <see cref="Moves"/> was read.</summary>
+    /// <summary>Whether each connection has stayed with one worker since <see cref="Moves"/> was read.</summary>
     internal bool IsUnmovedSince(long moves) => Interlocked.Read(ref _movesBegun) == moves && Moves == moves;
 
-    /// <summary>
-    /// Has a connection's worker do something with it. Null: there is no such connection any more.
-    /// </summary>
-    /// <exception cref="TimeoutException">Its worker did not answer.</exception>
+    /// <summary>Has a connection's worker do something with the connection. Returns null when there is no such connection any more.</summary>
+    /// <exception cref="TimeoutException">The connection's worker did not answer.</exception>
     /// <exception cref="InvalidOperationException">The calling thread is a worker's, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     internal ConnectionInfo? Ask(
@@ -261,7 +263,7 @@ internal sealed class WorkerPool
             ConnectionInfo? row = likely is null ? null : Send(likely)?.Wait(Remaining(deadline), cancel);
             if (row is null)
             {
-                // Nobody where it was last seen: all others are asked at once.
+                // The connection is not where it was last seen, so all other workers are asked at once.
                 ConnectionRequest?[] requests = [.. workers.Where(worker => worker != likely).Select(Send)];
                 foreach (ConnectionRequest? request in requests)
                 {
@@ -269,7 +271,7 @@ internal sealed class WorkerPool
                 }
             }
 
-            // While connections are on their way from worker to worker, all can truly say that they do not have it.
+            // While connections are on their way between workers, every worker can truly say that it does not have the connection.
             if (row is not null || IsUnmovedSince(moves) || Clock.Now > deadline)
             {
                 return row;
@@ -285,7 +287,8 @@ internal sealed class WorkerPool
         }
     }
 
-    // Forgets the workers that have left since the last resize, and adds what they have counted to the sum: their number has no bound.
+    // Forgets the workers that have left since the last resize, and adds what they have counted to the sum, because their number has no
+    // bound.
     private void FoldEnded()
     {
         Worker[] ended = [.. _leaving.Where(static worker => worker.Join(TimeSpan.Zero))];
@@ -304,6 +307,6 @@ internal sealed class WorkerPool
     private static TimeSpan Remaining(long deadline) => TimeSpan.FromMilliseconds(Math.Max(0, deadline - Clock.Now));
 
     /// <param name="Ended">The sum of the workers that have ended.</param>
-    /// <param name="Running">Those of the others, each written by its worker.</param>
+    /// <param name="Running">The counters of the other workers, each written by its worker.</param>
     private sealed record Tally(Counters Ended, Counters[] Running);
 }
