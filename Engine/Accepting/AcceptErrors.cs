@@ -8,15 +8,15 @@ internal enum AcceptOutcome
     /// <summary>The queue is empty.</summary>
     Drained,
 
-    /// <summary>Interrupted: call again.</summary>
+    /// <summary>The call was interrupted: call again.</summary>
     Again,
 
-    /// <summary>That one connection failed before it was accepted: count it and take the next.</summary>
+    /// <summary>One connection failed before it was accepted: count it and take the next one.</summary>
     Skip,
 
     /// <summary>
-    /// Something has run out. The connection stays in the queue and the socket stays readable, so that going on would spin:
-    /// accepting pauses for a moment.
+    /// Something has run out. The connection stays in the queue and the socket stays readable, so going on would spin. Accepting pauses for
+    /// a moment.
     /// </summary>
     Pause,
 
@@ -33,7 +33,7 @@ internal static class AcceptErrors
         Errno.EINTR => AcceptOutcome.Again,
         Errno.EMFILE or Errno.ENFILE or Errno.ENOBUFS or Errno.ENOMEM => AcceptOutcome.Pause,
 
-        // Linux passes errors that wait on the new socket on to accept; a firewall says EPERM.
+        // Linux passes errors that wait on the new socket on to accept. A firewall causes EPERM.
         Errno.ECONNABORTED or Errno.EPROTO or Errno.EPERM or Errno.ENETDOWN or Errno.ENOPROTOOPT or Errno.EHOSTDOWN or Errno.ENONET
             or Errno.EHOSTUNREACH or Errno.EOPNOTSUPP or Errno.ENETUNREACH or Errno.ECONNRESET or Errno.ETIMEDOUT => AcceptOutcome.Skip,
         _ => AcceptOutcome.Fault,

@@ -3,15 +3,16 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The acceptor's thread, with an epoll of its own, on which are the listening sockets and a wake-up. It deals accepted descriptors
-/// to the workers; each is the AcceptLoop's until a worker's mailbox has taken it. With ReusePort the sockets are the workers', and those of
-/// a server that was started with one worker are that one's until there are more: then it samples the rates alone.
+/// The acceptor's thread, with an epoll of its own for the listening sockets and a wake-up. It deals accepted descriptors to the workers.
+/// Each descriptor belongs to the AcceptLoop until a worker's mailbox has taken it. With ReusePort the sockets belong to the workers. If a
+/// server was started with one worker, the sockets belong to that worker until there are more. In both cases the AcceptLoop only samples
+/// the rates.
 /// </summary>
 internal sealed class AcceptLoop : IDisposable
 {
     private const int EventsPerTurn = 64;
 
-    // While the server drains: it looks whether the last connection has ended, which costs the workers nothing.
+    // How often a draining server is checked for the end of its last connection. The check costs the workers nothing.
     private const int DrainLookMilliseconds = 100;
 
     private const ulong WakeToken = ulong.MaxValue;
@@ -21,7 +22,8 @@ internal sealed class AcceptLoop : IDisposable
     private readonly Descriptor _wake;
     private readonly EngineThread _thread;
 
-    // Sockets that were another's, and for which this one has not come yet. Null after its end. Its own lock.
+    // Sockets handed over by another thread that this thread has not registered yet. Null after the loop's end. They have a lock of their
+    // own.
     private readonly Lock _handOver = new();
     private Queue<ListeningSocket>? _handedOver = new();
     private volatile bool _stopping;
@@ -56,7 +58,7 @@ internal sealed class AcceptLoop : IDisposable
 
     internal RateSampler Rates { get; } = new(Clock.Now);
 
-    /// <summary>From any thread: nothing is left that it could accept.</summary>
+    /// <summary>Whether nothing is left that the AcceptLoop could accept. May be read from any thread.</summary>
     internal bool IsDrained
     {
         get
@@ -75,15 +77,18 @@ internal sealed class AcceptLoop : IDisposable
 
     internal bool IsCurrent => Environment.CurrentManagedThreadId == _managedThreadId;
 
-    /// <summary>Starts the thread, which does nothing before the gate is opened. Called off, it closes what the AcceptLoop holds and ends.</summary>
-    /// <exception cref="EngineException">The process may have no further thread.</exception>
+    /// <summary>
+    /// Starts the thread, which does nothing before the gate is opened. If the start is called off, the thread closes what the AcceptLoop
+    /// holds, and ends.
+    /// </summary>
+    /// <exception cref="EngineException">The process may not have another thread.</exception>
     internal void Start(StartGate gate)
     {
         _startGate = gate;
         _thread.Start();
     }
 
-    /// <summary>From any thread: the server's intake has changed.</summary>
+    /// <summary>Called from any thread when the server's intake has changed.</summary>
     internal void Wake()
     {
         try
@@ -92,11 +97,13 @@ internal sealed class AcceptLoop : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // It has ended by itself.
+            // The loop has ended by itself.
         }
     }
 
-    /// <summary>From the thread whose the sockets were: it accepts from them from now on. After its end they are closed.</summary>
+    /// <summary>
+    /// Called on the thread that owned the sockets. The AcceptLoop accepts from them from now on. After the loop's end they are closed.
+    /// </summary>
     internal void TakeOver(ListeningSocket[] sockets)
     {
         lock (_handOver)
@@ -114,7 +121,7 @@ internal sealed class AcceptLoop : IDisposable
         Wake();
     }
 
-    /// <summary>From any thread: the loop ends, its sockets are closed.</summary>
+    /// <summary>Ends the loop, which closes its sockets. May be called from any thread.</summary>
     internal void BeginStop()
     {
         _stopping = true;
@@ -168,7 +175,7 @@ internal sealed class AcceptLoop : IDisposable
         }
     }
 
-    /// <summary>A turn. An allocation that fails costs the rest of the turn: what epoll reported is level-triggered and comes again.</summary>
+    /// <summary>Runs a turn. An allocation that fails costs the rest of the turn. What epoll reported is level-triggered and comes again.</summary>
     private void TryTurn()
     {
         try
@@ -179,7 +186,7 @@ internal sealed class AcceptLoop : IDisposable
         {
             _server.AcceptLoopCounters.AcceptErrors++;
 
-            // This thread has no connections that would wait meanwhile, and would spin otherwise.
+            // This thread has no connections that would wait meanwhile. Without the sleep it would spin.
             Thread.Sleep(Acceptor.PauseMilliseconds);
         }
     }
@@ -225,7 +232,8 @@ internal sealed class AcceptLoop : IDisposable
                 int errno = Acceptor.Add(socket);
                 if (errno != 0)
                 {
-                    // For want of memory, say. It waits for the next turn, which comes within a second, and its clients in the kernel's queue.
+                    // The cause may be a lack of memory. The socket waits for the next turn, which comes within a second, and its clients
+                    // wait in the kernel's queue.
                     Acceptor.CountError(errno, now);
                     return;
                 }
@@ -244,7 +252,7 @@ internal sealed class AcceptLoop : IDisposable
                 return true;
             }
 
-            // A resize has just sent that one away: the next look finds another.
+            // A resize has just sent this worker away. The next look finds another one.
         }
 
         return false;

@@ -3,21 +3,24 @@ using Microsoft.Extensions.Logging;
 
 namespace C10kServer.Engine;
 
-// What becomes of an accept: a connection that is dealt to a worker, one that a limit turns away, or an error that is counted.
+// What becomes of an accept: a connection that is dealt to a worker, a connection that a limit turns away, or an error that is counted.
 internal sealed unsafe partial class Acceptor
 {
     private const int LogInterval = 1000;
 
-    /// <summary>How long a count of the process's free descriptors holds at most, because the limit may be lowered from outside.</summary>
+    /// <summary>
+    /// How long a count of the process's free descriptors holds at most. It expires, because the limit may be lowered from outside.
+    /// </summary>
     internal const int RoomMilliseconds = 100;
 
-    // Accepts before the process's descriptors are counted again, and when they are at the latest.
+    // The accepts that are left before the process's descriptors are counted again, and the time at which they are counted again at the
+    // latest.
     private int _room;
     private long _roomUntil;
 
     private long _nextLogAt;
 
-    // Since they were last logged.
+    // Failures since they were last logged.
     private long _errors;
 
     /// <summary>Counts a failure, and logs the failures once a second.</summary>
@@ -34,14 +37,14 @@ internal sealed unsafe partial class Acceptor
     }
 
     /// <summary>
-    /// Whether the process has a descriptor for another connection, and some over for the rest of it. Where it has not, the spare ones are let go at
-    /// once: the accept that fails would be too late for a file that is opened before it (pitfall 19).
+    /// Whether the process has a descriptor for another connection, and some to spare for the rest of the process. If not, the spare
+    /// descriptors are let go at once, because the accept that fails would be too late for a file that is opened before it (pitfall 19).
     /// </summary>
     private bool HasRoom(long now)
     {
         if (!DescriptorReserve.AreHeld)
         {
-            // Another acceptor of the process has met the limit: what it let go is not for connections.
+            // Another acceptor of the process has met the limit. What it let go is not for connections.
             return false;
         }
 
@@ -58,15 +61,15 @@ internal sealed unsafe partial class Acceptor
             return false;
         }
 
-        // Half of them for all acceptors together, because the rest of the process takes some, too.
+        // Half of the free descriptors are for all acceptors together, because the rest of the process takes some, too.
         _room = Math.Max(1, free / (2 * Math.Max(1, _server.Workers.Count)));
         _roomUntil = now + RoomMilliseconds;
         return true;
     }
 
     /// <summary>
-    /// False when no worker takes connections any more, because the server is at its end. A connection for which there is no memory is reset, as
-    /// one that a limit turns away.
+    /// Deals a connection to a worker. Returns false when no worker takes connections any more, because the server is at its end. A
+    /// connection for which there is no memory is reset, like one that a limit turns away.
     /// </summary>
     private bool Deal(int fd, in SockAddr remote, ListeningSocket socket)
     {
@@ -78,7 +81,7 @@ internal sealed unsafe partial class Acceptor
             hasTicket = _server.Admission.TryEnter(remote, _server.ConnectionLimit, perAddress, out int reached);
             if (hasTicket)
             {
-                // Counted before a worker can count the connection's end.
+                // The connection is counted before a worker can count its end.
                 Volatile.Write(ref _counters.Accepted, _counters.Accepted + 1);
                 bool taken = _take(new Command(CommandKind.Adopt, fd, remote, socket, perAddress > 0 ? 1 : 0));
                 if (!taken)
@@ -104,7 +107,7 @@ internal sealed unsafe partial class Acceptor
             _counters.AcceptErrors++;
         }
 
-        // A reset says at once what a silent close would leave the client to guess.
+        // A reset says at once what the client would have to guess after a silent close.
         Sockets.ResetOnClose(fd);
         _ = Libc.Close(fd);
         return true;

@@ -4,23 +4,23 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Accepts from listening sockets on an epoll: the AcceptLoop's, each worker's with ReusePort, or the only worker's. It owns the
-/// sockets, and each connection that it accepts until the connection is taken. It belongs to the thread of that epoll.
+/// Accepts from listening sockets on an epoll: the epoll of the AcceptLoop, of each worker with ReusePort, or of the only worker. It owns
+/// the sockets, and each connection that it accepts until the connection is taken. It belongs to the thread of that epoll.
 /// </summary>
 internal sealed unsafe partial class Acceptor : IDisposable
 {
     /// <summary>
-    /// While descriptors or memory have run out: long enough that a full process is left alone, short enough that nobody notices
-    /// the end of it. Connects wait in the kernel's queue meanwhile.
+    /// How long accepting pauses while descriptors or memory have run out. The pause is long enough that a full process is left alone, and
+    /// short enough that nobody notices the delay after the shortage. Connects wait in the kernel's queue meanwhile.
     /// </summary>
     internal const int PauseMilliseconds = 100;
 
-    /// <summary>What epoll gives back for a listening socket: a slot that no connection ever has.</summary>
+    /// <summary>The first data word that epoll returns for a listening socket. Its slot is one that no connection ever has.</summary>
     internal const ulong FirstToken = 0xFFFF_0000;
 
     private const ulong Tokens = 0xFFFF;
 
-    // Accepts from one socket before the others, the clock and, on a worker's loop, the connections have their turn.
+    // The most accepts from one socket before the other sockets, the clock and, on a worker's loop, the connections have their turn.
     private const int AcceptsPerTurn = 64;
 
     private readonly Server _server;
@@ -28,7 +28,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
     private readonly Counters _counters;
     private readonly Func<Command, bool> _take;
 
-    // Replaced as a whole, because Silence reads it on another thread.
+    // The array is replaced as a whole, because Silence reads it on another thread.
     private volatile ListeningSocket[] _sockets = [];
     private readonly List<ListeningSocket> _reserved = [];
     private ulong _lastToken;
@@ -37,15 +37,16 @@ internal sealed unsafe partial class Acceptor : IDisposable
     private Pause _pause;
     private long _pausedUntil;
 
-    // What the epoll set was last made for; null when it is to be made again whatever has changed.
+    // The intake and the pause that the epoll set was last made for; null when the set must be made again whatever has changed.
     private (Intake Intake, Pause Pause)? _watchedFor;
     private volatile bool _drained;
     private volatile bool _silenced;
 
-    /// <param name="server">Whose limits hold.</param>
-    /// <param name="epoll">Where the sockets are registered.</param>
-    /// <param name="counters">Those of the epoll's thread.</param>
-    /// <param name="take">Takes an accepted descriptor, as an Adopt command. False: the descriptor was not taken and is still the acceptor's.</param>
+    /// <param name="server">The server whose limits hold.</param>
+    /// <param name="epoll">The epoll on which the sockets are registered.</param>
+    /// <param name="counters">The counters of the epoll's thread.</param>
+    /// <param name="take">Takes an accepted descriptor, as an Adopt command. Returns false if the descriptor was not taken and still
+    /// belongs to the acceptor.</param>
     internal Acceptor(Server server, Epoll epoll, Counters counters, Func<Command, bool> take) =>
         (_server, _epoll, _counters, _take) = (server, epoll, counters, take);
 
@@ -53,19 +54,19 @@ internal sealed unsafe partial class Acceptor : IDisposable
     {
         None,
 
-        /// <summary>For the rate of accepts, which holds for sockets that stay.</summary>
+        /// <summary>The rate of accepts is reached. This pause holds for sockets that stay.</summary>
         Rate,
 
-        /// <summary>For want of descriptors or memory, which holds for all.</summary>
+        /// <summary>Descriptors or memory have run out. This pause holds for all sockets.</summary>
         Resources,
     }
 
-    /// <summary>From any thread: the server drains, and this acceptor has nothing left to accept.</summary>
+    /// <summary>Whether the server drains and this acceptor has nothing left to accept. May be read from any thread.</summary>
     internal bool IsDrained => _drained;
 
     /// <summary>
-    /// Takes a socket over. Before the thread runs, or on it. 0: from then on the socket is this acceptor's. Otherwise the errno: the socket
-    /// could not be registered and is still the caller's.
+    /// Takes a socket over. Called before the thread runs, or on it. Returns 0 if the socket belongs to this acceptor from then on.
+    /// Otherwise returns the errno: the socket could not be registered and still belongs to the caller.
     /// </summary>
     internal int Add(ListeningSocket socket)
     {
@@ -89,7 +90,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         return errno;
     }
 
-    /// <summary>Gives the sockets up: their clients wait until another acceptor has them. Before the thread runs, or on it.</summary>
+    /// <summary>Gives the sockets up. Their clients wait until another acceptor has the sockets. Called before the thread runs, or on it.</summary>
     internal ListeningSocket[] Release()
     {
         ListeningSocket[] sockets = _sockets;
@@ -105,19 +106,23 @@ internal sealed unsafe partial class Acceptor : IDisposable
         return sockets;
     }
 
-    /// <summary>From any thread, for an acceptor whose own is held up: new clients are refused from now on, and the port is free.</summary>
+    /// <summary>
+    /// May be called from any thread, for an acceptor whose own thread is held up. New clients are refused from now on, and the port is
+    /// free.
+    /// </summary>
     internal void Silence()
     {
-        // First: a silenced socket raises HUP, and a thread that comes back sees that before the stop in its mailbox.
+        // The flag is set first, because a silenced socket raises HUP, and a thread that comes back sees the HUP before the stop in its
+        // mailbox.
         _silenced = true;
         Array.ForEach(_sockets, static socket => socket.Silence());
     }
 
-    /// <summary>Milliseconds until a pause is over, or 0 while a queue is to be drained further; -1 for neither.</summary>
+    /// <summary>Milliseconds until a pause is over, 0 while a queue must be drained further, or -1 if neither is the case.</summary>
     internal int Timeout(long now) =>
         _mustGoOn ? 0 : _pause == Pause.None ? -1 : (int)Math.Clamp(_pausedUntil - now, 0, int.MaxValue);
 
-    /// <summary>At the beginning of a turn: ends a pause that is over, and does what the server's intake asks for.</summary>
+    /// <summary>Called at the beginning of a turn. Ends a pause that is over, and does what the server's intake asks for.</summary>
     internal void Advance(long now)
     {
         if (_pause != Pause.None && now >= _pausedUntil)
@@ -141,7 +146,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         }
     }
 
-    /// <summary>For an event of epoll's. False when the token is none of this acceptor's.</summary>
+    /// <summary>Handles an event of the epoll. Returns false when the token does not belong to this acceptor.</summary>
     internal bool OnEvent(ulong token, long now)
     {
         foreach (ListeningSocket socket in _sockets)
@@ -162,8 +167,8 @@ internal sealed unsafe partial class Acceptor : IDisposable
     }
 
     /// <summary>
-    /// Closes the sockets, by which connects in the kernel's queue are reset; or gives them to the handover where another server is to take this
-    /// one's place.
+    /// Closes the sockets, which resets the connects in the kernel's queue. If another server is to take this one's place, the sockets go
+    /// to the handover instead.
     /// </summary>
     public void Dispose()
     {
@@ -183,7 +188,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         _drained = true;
     }
 
-    // A socket that leaves stays with its queue while the server is suspended.
+    // A socket that leaves keeps its queue while the server is suspended.
     private bool IsDraining(ListeningSocket socket) =>
         _server.Intake == Intake.Draining || (socket.IsLeaving && _server.Intake == Intake.Open);
 
@@ -191,8 +196,8 @@ internal sealed unsafe partial class Acceptor : IDisposable
         !_silenced && _pause != Pause.Resources && (IsDraining(socket) || (_pause == Pause.None && _server.Intake == Intake.Open));
 
     /// <summary>
-    /// Takes a turn's worth of what waits in the queues of sockets that are to close, and closes each socket whose queue is empty. The clients
-    /// there have been told that they are connected, so the rate of accepts does not hold for them (pitfall 53).
+    /// Takes a turn's worth of clients from the queues of sockets that are to close, and closes each socket whose queue is empty. These
+    /// clients have been told that they are connected, so the rate of accepts does not hold for them (pitfall 53).
     /// </summary>
     private void DrainSockets(long now)
     {
@@ -207,7 +212,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
 
             if (socket.DrainBy == 0)
             {
-                // No more than a queue can hold, because a flood must not put the end off.
+                // No more is taken than a queue can hold, because a flood must not delay the end.
                 socket.DrainBy = now + _server.QueuePatience;
                 socket.DrainMost = _server.EffectiveBacklog + 1;
             }
@@ -239,13 +244,13 @@ internal sealed unsafe partial class Acceptor : IDisposable
             }
             else
             {
-                // Epoll may be silent, because the last of the queue may have been taken with the last of the turn.
+                // Epoll may be silent, because the last client of the queue may have been taken with the last accept of the turn.
                 _mustGoOn |= result == AcceptResult.TurnOver;
             }
         }
     }
 
-    // Not before there is something to spare again.
+    // The pause does not end before there is something to spare again.
     private void EndPause(long now)
     {
         int errno = _pause == Pause.Resources ? DescriptorReserve.TryTake() : 0;
@@ -255,7 +260,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         }
         else
         {
-            // The connection that could not be accepted waits still.
+            // The connection that could not be accepted still waits.
             CountError(errno, now);
             Rest(Pause.Resources, now + PauseMilliseconds);
         }
@@ -268,8 +273,8 @@ internal sealed unsafe partial class Acceptor : IDisposable
     }
 
     /// <summary>
-    /// Keeps in the epoll set what may be accepted from, and takes the others out: a level-triggered socket whose queue is not served would
-    /// make the loop spin.
+    /// Keeps the sockets that may be accepted from in the epoll set, and takes the others out, because a level-triggered socket whose queue
+    /// is not served would make the loop spin.
     /// </summary>
     private void SyncInterest(long now)
     {
@@ -302,7 +307,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
             done = false;
             if (watch)
             {
-                // Tried again when the pause is over. The sockets are out of the epoll set until then, so nothing spins.
+                // This is tried again when the pause is over. The sockets are out of the epoll set until then, so nothing spins.
                 CountError(errno, now);
                 Rest(Pause.Resources, now + PauseMilliseconds);
             }
@@ -325,12 +330,12 @@ internal sealed unsafe partial class Acceptor : IDisposable
         return errno;
     }
 
-    /// <summary>Takes connections from a socket's queue, and says why it stops.</summary>
-    /// <param name="socket">Where from.</param>
+    /// <summary>Takes connections from a socket's queue, and returns the reason why it stops.</summary>
+    /// <param name="socket">The socket to accept from.</param>
     /// <param name="now">The turn's time.</param>
-    /// <param name="most">How many to take.</param>
+    /// <param name="most">How many connections to take.</param>
     /// <param name="atRate">Whether the server's rate of accepts holds.</param>
-    /// <param name="taken">How many were taken from the queue, those included that a limit turned away.</param>
+    /// <param name="taken">How many connections were taken from the queue, including the connections that a limit turned away.</param>
     private AcceptResult AcceptFrom(ListeningSocket socket, long now, int most, bool atRate, out int taken)
     {
         byte* address = stackalloc byte[SockAddr.MaxLength];
@@ -340,7 +345,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
         {
             if (atRate && _server.Intake != Intake.Open)
             {
-                // Suspended in the middle of the turn: the rest stays in the queue.
+                // The server was suspended in the middle of the turn. The rest stays in the queue.
                 return AcceptResult.TurnOver;
             }
 
@@ -354,7 +359,8 @@ internal sealed unsafe partial class Acceptor : IDisposable
                 return Rest(Pause.Resources, now + PauseMilliseconds);
             }
 
-            // The address comes with the connection: getpeername fails when the peer has reset meanwhile (pitfall 17).
+            // The address comes with the connection, because getpeername fails when the peer has reset the connection meanwhile (pitfall
+            // 17).
             uint length = SockAddr.MaxLength;
             int accepted = Libc.Accept4(fd, address, &length, Sockets.Nonblock | Sockets.Cloexec);
             if (accepted >= 0)

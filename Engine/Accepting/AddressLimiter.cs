@@ -3,15 +3,15 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Counts the connections of each peer's network, where their number is limited: an IPv4 address, or the /64 of an IPv6 address. An
-/// acceptor takes and the workers give back, under a lock: a connection takes it twice in its life, and only where the limit is set.
+/// Counts the connections of each peer's network, if their number is limited. A network is an IPv4 address, or the /64 of an IPv6 address.
+/// An acceptor takes and the workers give back, under a lock. A connection takes the lock twice in its life, and only if the limit is set.
 /// </summary>
 internal sealed class AddressLimiter
 {
     private readonly Dictionary<SockAddr, int> _counts = [];
     private readonly Lock _lock = new();
 
-    /// <summary>Counts one more connection. False when the peer's network has as many as it may.</summary>
+    /// <summary>Counts one more connection. Returns false when the peer's network has as many connections as it may have.</summary>
     internal bool TryTake(in SockAddr remote, int limit)
     {
         SockAddr network = remote.Network();

@@ -2,11 +2,13 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-/// <summary>How many connections the process's descriptors allow, so that a limit is met early and said clearly (pitfall 50).</summary>
+/// <summary>How many connections the process's descriptors allow, so that a limit is met early and reported clearly (pitfall 50).</summary>
 internal static class DescriptorLimit
 {
-    /// <summary>The connections that the process can hold besides what is open now, and with those that the server has already.</summary>
-    /// <exception cref="ServerStartException">The options ask for more.</exception>
+    /// <summary>
+    /// The connections that the process can hold besides what is open now, including the connections that the server has already.
+    /// </summary>
+    /// <exception cref="ServerStartException">The options ask for more connections.</exception>
     /// <exception cref="EngineException">The process has no descriptor left.</exception>
     internal static int ConnectionLimit(ServerOptions options, int connections = 0)
     {

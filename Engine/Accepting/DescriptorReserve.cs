@@ -4,20 +4,20 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A few descriptors that the process holds while its servers accept, and lets go while accepting has paused for want of more. The
-/// runtime needs two to start a thread, and starts one whenever it recompiles a method that has been called often; where it gets
-/// none it throws OutOfMemoryException out of that call, on the very thread that made it, or ends the process. Servers that
-/// left nothing over would end the user's shell within seconds (pitfalls 19, 44). One set for the process, as the limit is: while it
-/// is let go, no server accepts. From any thread.
+/// A few descriptors that the process holds while its servers accept. It lets them go while accepting has paused because there are no more.
+/// The runtime needs two descriptors to start a thread, and it starts a thread whenever it recompiles a method that has been called often.
+/// If it gets no descriptor, it throws OutOfMemoryException out of that call, on the very thread that made the call, or it ends the
+/// process. Servers that left nothing over would end the user's shell within seconds (pitfalls 19, 44). The process has one reserve,
+/// because it has one limit: while the reserve is let go, no server accepts. May be used from any thread.
 /// </summary>
 internal static class DescriptorReserve
 {
-    /// <summary>Enough for some threads at a time, and an assembly or a log file besides.</summary>
+    /// <summary>Enough for some threads at a time, and for an assembly or a log file besides.</summary>
     internal const int Count = 16;
 
     /// <summary>
-    /// Free descriptors beside the spare ones at which accepting ends: the rest of the process never finds none while the acceptors and the counting
-    /// go on.
+    /// The number of free descriptors, beside the spare ones, at which accepting ends. With this margin the rest of the process always
+    /// finds a descriptor while the acceptors and the counting go on.
     /// </summary>
     internal const int Margin = 8;
 
@@ -27,10 +27,10 @@ internal static class DescriptorReserve
     private static int s_users;
     private static volatile bool s_complete;
 
-    /// <summary>Whether there is something to spare: what an acceptor asks before each accept.</summary>
+    /// <summary>Whether there is something to spare. An acceptor asks this before each accept.</summary>
     internal static bool AreHeld => s_complete;
 
-    /// <summary>A server begins to accept.</summary>
+    /// <summary>Called when a server begins to accept.</summary>
     /// <exception cref="EngineException">Descriptors are used up.</exception>
     internal static void Join()
     {
@@ -50,7 +50,7 @@ internal static class DescriptorReserve
         }
     }
 
-    /// <summary>A server is at its end. With the last one they are given back.</summary>
+    /// <summary>Called when a server is at its end. With the last server the descriptors are given back.</summary>
     internal static void Leave()
     {
         lock (Gate)
@@ -62,10 +62,16 @@ internal static class DescriptorReserve
         }
     }
 
-    /// <summary>How many connections, all servers' together, there are descriptors for, beside the spare ones and the margin.</summary>
+    /// <summary>
+    /// How many connections there are descriptors for, beside the spare ones and the margin, when all servers of the process are considered
+    /// together.
+    /// </summary>
     internal static int CountRoom() => (OpenDescriptors.CountFree() - Margin) / Math.Max(1, Volatile.Read(ref s_users));
 
-    /// <summary>Takes those that are missing. 0, or the errno: then none is held. Without a server none is taken, and that is no failure.</summary>
+    /// <summary>
+    /// Takes the descriptors that are missing. Returns 0, or the errno; none is held then. Without a server none is taken, and that is not
+    /// a failure.
+    /// </summary>
     internal static int TryTake()
     {
         lock (Gate)
@@ -75,7 +81,7 @@ internal static class DescriptorReserve
                 return 0;
             }
 
-            // Counted first, because to take the last ones would leave a file of the process without a descriptor.
+            // The free descriptors are counted first, because taking the last ones would leave a file of the process without a descriptor.
             if (s_held < Count && OpenDescriptors.CountFree() < Count - s_held + Margin)
             {
                 Release();
@@ -100,8 +106,8 @@ internal static class DescriptorReserve
         }
     }
 
-    /// <summary>Lets them go, for others of the process to use.</summary>
-    // Not to be recompiled: that would want a thread just when there is nothing to start it with.
+    /// <summary>Lets the descriptors go, for the rest of the process to use.</summary>
+    // This method must not be recompiled, because that would need a thread just when there is nothing to start it with.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Release()
     {

@@ -5,9 +5,9 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// Listening sockets that the process was started with, by systemd's protocol: descriptors from 3 on, LISTEN_FDS of them, for the
-/// process LISTEN_PID. See sd_listen_fds(3). A start that fails leaves them as they were, but for what is the socket's own: it does not
-/// block any more, and has the TCP options of that try.
+/// Listening sockets that the process was started with, by systemd's protocol: LISTEN_FDS descriptors from 3 on, for the process
+/// LISTEN_PID. See sd_listen_fds(3). A start that fails leaves the sockets as they were, except for what belongs to the socket itself: it
+/// does not block any more, and it has the TCP options of that try.
 /// </summary>
 public static class InheritedSockets
 {
@@ -27,8 +27,9 @@ public static class InheritedSockets
     }
 
     /// <summary>
-    /// The numbers of the sockets, for one start at a time: nobody else gets them until <see cref="GiveBack"/>. Empty where there are none.
-    /// The variables that tell of them are removed, because they are not meant for the processes that this one starts. From any thread.
+    /// Returns the numbers of the sockets, for one start at a time: nobody else gets them until <see cref="GiveBack"/>. Returns an empty
+    /// list if there are none. The variables that describe the sockets are removed, because they are not meant for the processes that this
+    /// one starts. May be called from any thread.
     /// </summary>
     public static IReadOnlyList<int> Take()
     {
@@ -49,8 +50,8 @@ public static class InheritedSockets
     }
 
     /// <summary>
-    /// After a start that failed: the sockets are still open and listen, clients wait in their queues, and the next <see cref="Take"/> finds
-    /// them. Does nothing where they were not taken. From any thread.
+    /// Called after a start that failed. The sockets are still open and listen, clients wait in their queues, and the next
+    /// <see cref="Take"/> finds the sockets. Does nothing if the sockets were not taken. May be called from any thread.
     /// </summary>
     public static void GiveBack()
     {

@@ -3,10 +3,12 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-/// <summary>A bound and listening socket. Made by whoever starts the server, then an Acceptor's thread owns it and closes it.</summary>
+/// <summary>
+/// A bound and listening socket. The thread that starts the server makes it. Afterwards an Acceptor's thread owns it and closes it.
+/// </summary>
 internal sealed class ListeningSocket : IDisposable
 {
-    // A peer that answers none of so many is gone; together they take about as long as the idle time before them.
+    // A peer that answers none of this many probes is gone. Together the probes take about as long as the idle time before them.
     private const int KeepAliveProbes = 5;
 
     private readonly Descriptor _descriptor;
@@ -23,53 +25,52 @@ internal sealed class ListeningSocket : IDisposable
         _wildcard = endPoint is IPEndPoint ip && (ip.Address.Equals(IPAddress.Any) || ip.Address.Equals(IPAddress.IPv6Any));
     }
 
-    /// <summary>As bound: with the port that the kernel chose where 0 was asked for.</summary>
+    /// <summary>The address that the socket is bound to. If port 0 was asked for, it has the port that the kernel chose.</summary>
     internal EndPoint EndPoint { get; }
 
     internal int Fd => _descriptor.Fd;
 
-    // These belong to the thread of the Acceptor that has the socket.
+    // The following properties belong to the thread of the Acceptor that has the socket.
 
-    /// <summary>What epoll gives back for it.</summary>
+    /// <summary>The data word that epoll returns for the socket.</summary>
     internal ulong Token { get; set; }
 
-    /// <summary>Whether it is in the epoll set.</summary>
+    /// <summary>Whether the socket is in the epoll set.</summary>
     internal bool IsWatched { get; set; }
 
-    /// <summary>Its worker has left: it is closed once its queue is served.</summary>
+    /// <summary>Whether the socket's worker has left. The socket is closed once its queue is served.</summary>
     internal bool IsLeaving { get; set; }
 
-    /// <summary>It keeps its port and does not listen.</summary>
+    /// <summary>Whether the socket keeps its port and does not listen.</summary>
     internal bool IsReserved { get; private set; }
 
-    /// <summary>When its queue is given up that is being drained; 0 while it is not.</summary>
+    /// <summary>The time at which the queue that is being drained is given up; 0 while it is not being drained.</summary>
     internal long DrainBy { get; set; }
 
-    /// <summary>How many clients are still taken from its queue that is being drained.</summary>
+    /// <summary>How many clients are still taken from the queue that is being drained.</summary>
     internal int DrainMost { get; set; }
 
-    /// <summary>The clients in its queue; null where the kernel does not tell.</summary>
+    /// <summary>The number of clients in the socket's queue; null if the kernel does not tell.</summary>
     internal int? CountWaiting() => EndPoint is IPEndPoint ? TcpInfo.ReadQueueLength(Fd) : null;
 
-    /// <param name="address">Where to listen.</param>
-    /// <param name="port">0 for a free one.</param>
-    /// <param name="options">The rest.</param>
-    /// <param name="reusePort">Whether it joins the sockets that <see cref="Share"/> was called for, among which the kernel deals.</param>
+    /// <param name="address">The address to listen on.</param>
+    /// <param name="port">The port; 0 for a free one.</param>
+    /// <param name="options">The other options.</param>
+    /// <param name="reusePort">Whether the socket joins the sockets that <see cref="Share"/> was called for. The kernel deals among them.</param>
     /// <exception cref="ServerStartException">Nothing is left behind.</exception>
     internal static ListeningSocket Open(IPAddress address, int port, ServerOptions options, bool reusePort = false)
     {
         var endPoint = new IPEndPoint(address, port);
         SockAddr wanted = SockAddr.From(address, port);
 
-        // Bound until the port is the listening socket's.
+        // The chooser stays bound until the listening socket has the port.
         using Descriptor? chooser = port == 0 ? ChoosePort(address, options, ref wanted) : null;
         var descriptor = new Descriptor(Socket(wanted.Family, errno => ServerStartException.For(endPoint, "socket", errno)));
         try
         {
             int fd = descriptor.Fd;
 
-            // Without it, connections in TIME_WAIT keep a restarted server off its port. A second listener is refused all the
-            // same (pitfall 23).
+            // Without it, connections in TIME_WAIT keep a restarted server off its port. A second listener is still refused (pitfall 23).
             Check("setsockopt(SO_REUSEADDR)", Sockets.SetOption(fd, Sockets.SolSocket, Sockets.SoReuseAddr, 1));
             if (reusePort)
             {
@@ -101,8 +102,9 @@ internal sealed class ListeningSocket : IDisposable
     }
 
     /// <summary>
-    /// Lets the sockets of other workers join it on its port. It listened alone before, so the kernel has refused a second server that listens
-    /// there, or that one has refused ours (pitfall 23): no look at the port decides that race.
+    /// Lets the sockets of other workers join this socket on its port. The socket listened alone before. Therefore the kernel has refused a
+    /// second server that listens there, or the second server was first and ours was refused (pitfall 23). No look at the port decides that
+    /// race.
     /// </summary>
     /// <exception cref="ServerStartException">The kernel refuses.</exception>
     internal void Share()
@@ -115,17 +117,17 @@ internal sealed class ListeningSocket : IDisposable
     }
 
     /// <summary>
-    /// Listens no more, and keeps the port, so that no client's own socket gets it before the server starts again. Connects in the kernel's queue
-    /// are reset. False: it cannot, and is to be closed.
+    /// Stops listening and keeps the port, so that no client's own socket gets the port before the server starts again. Connects in the
+    /// kernel's queue are reset. Returns false if the port cannot be kept; the socket must then be closed.
     /// </summary>
     internal bool Reserve()
     {
-        // A socket of systemd's is others' too, and a path cannot get lost.
+        // A socket from systemd belongs to others, too, and a path cannot get lost.
         IsReserved = !_inherited && EndPoint is IPEndPoint && Libc.Shutdown(_descriptor, Sockets.ShutReadWrite) == 0;
         return IsReserved;
     }
 
-    /// <summary>Listens again, for the server that has taken it over. 0, or the errno.</summary>
+    /// <summary>Listens again, for the server that has taken the socket over. Returns 0, or the errno.</summary>
     internal int ListenAgain(ServerOptions options)
     {
         IsReserved = false;
@@ -149,10 +151,11 @@ internal sealed class ListeningSocket : IDisposable
     }
 
     /// <summary>
-    /// Listens on a socket that the process was started with, by a descriptor of its own: the one that was passed in stays open, so that a
-    /// start that fails afterwards leaves it to the next one. The socket itself is one: what is set here is set for both.
+    /// Listens on a socket that the process was started with, through a descriptor of its own. The descriptor that was passed in stays
+    /// open, so that a start that fails afterwards leaves it to the next start. Both descriptors share one socket, so what is set here is
+    /// set for both.
     /// </summary>
-    /// <exception cref="ServerStartException">The descriptor is not that of a listening stream socket, or refuses an option.</exception>
+    /// <exception cref="ServerStartException">The descriptor is not one of a listening stream socket, or the socket refuses an option.</exception>
     internal static ListeningSocket Adopt(int fd, ServerOptions options)
     {
         if (Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoAcceptConn) != 1 || Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoType) != Sockets.Stream)
@@ -190,12 +193,13 @@ internal sealed class ListeningSocket : IDisposable
         }
     }
 
-    /// <summary>This end's address of a connection that was accepted here. On the thread that owns the descriptor.</summary>
+    /// <summary>This end's address of a connection that was accepted here. Called on the thread that owns the descriptor.</summary>
     internal EndPoint LocalEndPointOf(int fd) => _wildcard ? Sockets.LocalAddress(fd).ToEndPoint() : EndPoint;
 
     /// <summary>
-    /// From any thread, beside the owner's: it listens no more, and clients that wait are reset. The descriptor is still the owner's to close.
-    /// For a socket that listens, shutdown(2) on Linux is the end of that, and for every copy: one that systemd holds too is left alone.
+    /// May be called from any thread, beside the owner's. The socket stops listening, and clients that wait are reset. The owner must still
+    /// close the descriptor. On Linux, shutdown(2) on a listening socket ends listening for every copy of the descriptor, so a socket that
+    /// systemd holds, too, is left alone.
     /// </summary>
     internal void Silence()
     {
@@ -211,13 +215,13 @@ internal sealed class ListeningSocket : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // Its owner is going on, and was quicker.
+            // The owner has gone on, and was quicker.
         }
     }
 
     public void Dispose()
     {
-        // The file first: a successor that binds between the two would lose its own.
+        // The file is removed first, because a successor that binds between the two steps would lose its own file.
         if (!_descriptor.IsClosed)
         {
             _file?.Remove();
@@ -233,8 +237,8 @@ internal sealed class ListeningSocket : IDisposable
     }
 
     /// <summary>
-    /// Has the kernel choose a free port. A socket keeps a port that it was asked to bind to when it listens no more, and loses one that was chosen
-    /// for it: so another socket chooses.
+    /// Has the kernel choose a free port. When a socket stops listening, it keeps a port that it was asked to bind to, but loses a port
+    /// that was chosen for it. Therefore another socket chooses.
     /// </summary>
     private static Descriptor ChoosePort(IPAddress address, ServerOptions options, ref SockAddr wanted)
     {
@@ -267,7 +271,7 @@ internal sealed class ListeningSocket : IDisposable
         }
     }
 
-    // The default is the machine's (net.ipv6.bindv6only), so it is said (pitfall 47).
+    // The default is a setting of the machine (net.ipv6.bindv6only), so the option is always set (pitfall 47).
     private static int SetDualMode(int fd, int family, IPAddress address, ServerOptions options)
     {
         bool dual = options.DualMode && address.Equals(IPAddress.IPv6Any);
@@ -281,8 +285,8 @@ internal sealed class ListeningSocket : IDisposable
         return Libc.Bind(fd, bytes, (uint)length) == 0 ? 0 : Errno.Last;
     }
 
-    // Accepted sockets inherit these on Linux: a call each instead of one a connection. Parts of the kernel's unit are rounded up, because 0
-    // would be none at all.
+    // Accepted sockets inherit these options on Linux, so each option costs one call instead of one per connection. Parts of the kernel's
+    // unit are rounded up, because 0 would mean none at all.
     private static void SetTcpOptions(int fd, ServerOptions options, Action<string, int> check)
     {
         if (options.NoDelay)

@@ -3,17 +3,17 @@ using System.Net;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The listening sockets of a server that ends, for the server that takes its place: they stay open in between, so that the port stays
-/// taken and the clients who connect meanwhile wait in the kernel's queues. From any thread.
+/// The listening sockets of a server that ends, for the server that takes its place. The sockets stay open in between, so that the port
+/// stays taken and clients that connect meanwhile wait in the kernel's queues. May be used from any thread.
 /// </summary>
 public sealed class SocketHandover : IDisposable
 {
     private readonly Lock _lock = new();
 
-    // Null once it is disposed of.
+    // Null after Dispose.
     private List<ListeningSocket>? _sockets = [];
 
-    /// <summary>Closes the sockets that nobody has taken, and each one that comes later.</summary>
+    /// <summary>Closes the sockets that nobody has taken, and each socket that comes later.</summary>
     public void Dispose()
     {
         List<ListeningSocket> left;
@@ -26,7 +26,7 @@ public sealed class SocketHandover : IDisposable
         left.ForEach(static socket => socket.Dispose());
     }
 
-    /// <summary>From the thread whose the sockets were.</summary>
+    /// <summary>Called on the thread that owned the sockets.</summary>
     internal void Add(IEnumerable<ListeningSocket> sockets)
     {
         List<ListeningSocket> late = [];
@@ -38,7 +38,7 @@ public sealed class SocketHandover : IDisposable
         late.ForEach(static socket => socket.Dispose());
     }
 
-    /// <summary>A socket that is bound there, which is the caller's from then on; null where there is none.</summary>
+    /// <summary>Takes a socket that is bound to the end point; null if there is none. The socket belongs to the caller from then on.</summary>
     internal ListeningSocket? Take(EndPoint endPoint)
     {
         lock (_lock)
@@ -49,7 +49,7 @@ public sealed class SocketHandover : IDisposable
         }
     }
 
-    /// <summary>The sockets that nobody has taken and whose queues may hold clients, which are the caller's from then on.</summary>
+    /// <summary>Takes the sockets that nobody has taken and whose queues may hold clients. They belong to the caller from then on.</summary>
     internal ListeningSocket[] TakeListening()
     {
         lock (_lock)

@@ -4,9 +4,10 @@ using C10kServer.Engine.Native;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// The file of a Unix domain socket: bind makes it, and only this server may remove it (pitfall 49). A lock beside it, path.lock, is held
-/// from before bind until listen has returned, because a socket that is bound and does not listen yet looks like one that was left behind
-/// (pitfall 59). The lock stays when the server ends: removing it would give two processes a lock each. See unix(7) and flock(2).
+/// The file of a Unix domain socket. bind makes the file, and only the server that bound it may remove it (pitfall 49). A lock beside it,
+/// path.lock, is held from before bind until listen has returned, because a socket that is bound and does not listen yet looks like one
+/// that was left behind (pitfall 59). The lock stays when the server ends, because removing it would give two processes a lock each. See
+/// unix(7) and flock(2).
 /// </summary>
 internal sealed unsafe class UnixSocketFile
 {
@@ -20,15 +21,15 @@ internal sealed unsafe class UnixSocketFile
     private UnixSocketFile(string path, FileIdentity identity) => (_path, _identity) = (path, identity);
 
     /// <summary>
-    /// Milliseconds that a start waits for another one on its path, which holds the lock for microseconds: only a process that was stopped
-    /// holds it longer. Shorter than the half second in which a cmdlet must answer to Ctrl+C; tests set more, because a machine may stand
-    /// still.
+    /// Milliseconds that a start waits for another start on its path. A start holds the lock for microseconds, and only a process that was
+    /// stopped holds it longer. The time is shorter than the half second in which a cmdlet must answer to Ctrl+C. Tests set more, because a
+    /// machine may stand still.
     /// </summary>
     internal static int LockPatience { get; set; } = 400;
 
     /// <summary>Binds a socket to a path and listens. A file that another server left behind is replaced, if nobody answers on it.</summary>
     /// <exception cref="ServerStartException">
-    /// Somebody answers there, the file is not a socket, or the directory does not let us. No file is left behind but the lock.
+    /// Somebody answers on the path, the file is not a socket, or the directory does not permit it. No file is left behind except the lock.
     /// </exception>
     internal static UnixSocketFile Listen(int fd, string path, UnixFileMode? mode, int backlog)
     {
@@ -37,7 +38,7 @@ internal sealed unsafe class UnixSocketFile
         var file = new UnixSocketFile(path, FileIdentity.Of(path));
         try
         {
-            // Before listen: until then nobody can connect.
+            // The mode is set before listen, because nobody can connect until then.
             if (mode is { } wanted && SetMode(path, wanted) is not 0 and var refused)
             {
                 throw ServerStartException.ForMode(path, wanted, refused);
@@ -52,10 +53,10 @@ internal sealed unsafe class UnixSocketFile
         }
     }
 
-    /// <summary>Removes the file, once, and unless another file has its place by now. From any thread.</summary>
+    /// <summary>Removes the file once, unless another file has taken its place. May be called from any thread.</summary>
     internal void Remove()
     {
-        // A successor's file may get the same inode as soon as ours is gone, so that a second look would take it for ours.
+        // A successor's file may get the same inode as soon as ours is gone, so a second look would take the successor's file for ours.
         if (Interlocked.Exchange(ref _removed, 1) != 0)
         {
             return;
@@ -64,12 +65,14 @@ internal sealed unsafe class UnixSocketFile
         FileIdentity identity = FileIdentity.Of(_path);
         if (identity.IsSocket && identity == _identity)
         {
-            // A file that cannot be removed now, because its directory was closed to us meanwhile, is one that the next start replaces.
+            // If the file cannot be removed now, because its directory was closed to us meanwhile, the next start replaces it.
             _ = Unlink(_path);
         }
     }
 
-    /// <summary>Waits for the path's lock. The kernel takes it back when the descriptor is closed, also by the end of the process.</summary>
+    /// <summary>
+    /// Waits for the path's lock. The kernel releases the lock when the descriptor is closed, which the end of the process also does.
+    /// </summary>
     private static Descriptor Lock(string path)
     {
         const int Exclusive = 2;
@@ -110,14 +113,14 @@ internal sealed unsafe class UnixSocketFile
 
     private static Descriptor OpenLock(string path, string name)
     {
-        // open(2); the values are those of x86-64, arm64 and riscv64, but for O_NOFOLLOW, which arm64 has elsewhere.
+        // The flags of open(2). Their values are the same on x86-64, arm64 and riscv64, except O_NOFOLLOW, which arm64 has elsewhere.
         const int Create = 0x40;
         const int Nonblock = 0x800;
         const int Cloexec = 0x80000;
         const uint UserAlone = 0x180;
         int noFollow = System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.Arm64 ? 0x8000 : 0x20000;
 
-        // A link is not followed, because in /tmp anybody could have a file made anywhere by it.
+        // A link is not followed, because in /tmp anybody could use a link to have a file made anywhere.
         fixed (byte* p = Encoding.UTF8.GetBytes(name + '\0'))
         {
             int fd;
@@ -174,7 +177,7 @@ internal sealed unsafe class UnixSocketFile
         int errno = Libc.Connect(probe, address, length) == 0 ? 0 : Errno.Last;
         if (errno != Errno.ECONNREFUSED)
         {
-            // Also where its queue is full, or we may not ask.
+            // This also covers a server whose queue is full, or that we may not ask.
             throw new ServerStartException(
                 StartFailure.PortInUse, $"Another server listens on {path}. Choose another path, or stop that one.", Errno.EADDRINUSE);
         }
