@@ -12,7 +12,7 @@ internal sealed class AcceptRateLimiter(long now)
     private long _filledAt = now;
 
     /// <summary>
-    /// Takes a token and returns 0. If there is no token, returns in how many milliseconds there will be one, as a positive number.
+    /// Takes a token and returns 0. If there is no token, returns the milliseconds until there will be one, as a positive number.
     /// </summary>
     internal int Take(int perSecond, long now)
     {

@@ -241,7 +241,7 @@ public sealed partial class Connection
     }
 
     /// <summary>
-    /// Closes the connection, because unfinished input takes too much memory and this connection is among those that hold most of it.
+    /// Closes the connection, because unfinished input takes too much memory and this connection is among the ones that hold most of it.
     /// </summary>
     internal void CloseByBudget()
     {

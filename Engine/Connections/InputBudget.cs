@@ -102,7 +102,7 @@ internal sealed class InputBudget(Worker worker, ConnectionTable table) : ITimed
         }
     }
 
-    /// <summary>Pauses the connections that hold most, until those that are still read hold at most half of the budget.</summary>
+    /// <summary>Pauses the connections that hold most, until the ones that are still read hold at most half of the budget.</summary>
     private void PauseLargest()
     {
         long read = Sort();

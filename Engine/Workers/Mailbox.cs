@@ -88,7 +88,7 @@ internal sealed class Mailbox : IDisposable
     /// the caller.
     /// </summary>
     /// <param name="command">The command.</param>
-    /// <param name="wake">Whether the consumer is woken for it. Otherwise the caller calls <see cref="Wake"/> soon.</param>
+    /// <param name="wake">Whether the consumer is woken for the command. Otherwise the caller calls <see cref="Wake"/> soon.</param>
     /// <exception cref="OutOfMemoryException">The queue could not grow, and the consumer did not make room within a second.</exception>
     internal bool Post(in Command command, bool wake = true)
     {

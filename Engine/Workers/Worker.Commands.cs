@@ -193,8 +193,8 @@ internal sealed unsafe partial class Worker
         Worker owner = session.Connection.Worker;
         if (owner != this || session.Connection.IsInTransit)
         {
-            // The connection has moved, or is on its way here and the command must come behind the transfer. If the owner has ended, so has
-            // the connection.
+            // The connection has moved, or is still on its way here. The command goes to the owner's mailbox, behind the transfer. If the owner
+            // has ended, so has the connection.
             owner.Post(command);
             return;
         }

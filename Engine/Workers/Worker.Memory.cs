@@ -1,6 +1,6 @@
 namespace C10kServer.Engine;
 
-// What a worker does when an allocation fails. On the loop's thread.
+// What a worker does when an allocation fails. All of it runs on the loop's thread.
 internal sealed unsafe partial class Worker
 {
     // Each list of connections has room for this many from the start. If a list cannot grow, at least this many connections are served per

@@ -18,10 +18,10 @@ public enum WorkerState
 /// <param name="ThreadId">The kernel's id of the thread, as ps and top show it; 0 before the thread runs.</param>
 /// <param name="State">The worker's state.</param>
 /// <param name="ConnectionCount">Connections that the worker owns.</param>
-/// <param name="Wakeups">Turns of its loop.</param>
-/// <param name="Events">Events that epoll gave it.</param>
+/// <param name="Wakeups">Turns of the worker's loop.</param>
+/// <param name="Events">Events that epoll gave the worker.</param>
 /// <param name="CpuTime">CPU time of the worker's thread; zero when the thread has ended.</param>
-/// <param name="QueueLength">Commands that wait in its mailbox.</param>
+/// <param name="QueueLength">Commands that wait in the worker's mailbox.</param>
 /// <param name="Stalls">Turns that took over 100 ms.</param>
 public sealed record WorkerInfo(
     int Id,

@@ -113,8 +113,8 @@ internal sealed class WorkerPool
     }
 
     /// <summary>
-    /// Sends workers away until <paramref name="count"/> are left. Their connections go to the other workers. Returns true when all of them had ended in
-    /// time.
+    /// Sends workers away until <paramref name="count"/> are left. Their connections go to the other workers. Returns true when all of
+    /// them had ended in time.
     /// </summary>
     internal bool Shrink(int count, TimeSpan timeout)
     {
