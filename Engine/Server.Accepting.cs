@@ -3,47 +3,47 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// Where a server listens, and what its acceptors go by.
+// The addresses on which a server listens, and the state that its acceptors follow.
 public sealed partial class Server
 {
-    // Between two tries to end a server that has drained.
+    // The milliseconds between two tries to end a server that has drained.
     private const int EndDrainInterval = 1000;
 
     private volatile SocketHandover? _handover;
     private long _endDrainAt;
 
     /// <summary>
-    /// After <see cref="BeginDrain"/>: what was in the kernel's queue is accepted, and every connection is over. The count alone does not
-    /// say so, as it may be 0 before the acceptors have had their turn.
+    /// Whether everything that was in the kernel's queue is accepted and every connection has ended, after <see cref="BeginDrain"/>. The
+    /// count alone does not say so, because it may be 0 before the acceptors have had their turn.
     /// </summary>
     public bool IsDrained =>
-        // The accept loop last: what a worker has given to it is there by then.
+        // The accept loop is asked last, because it has what a worker has given to it by then.
         _state == ServerState.Draining
         && Workers.AreDrained
         && _acceptLoop!.IsDrained
         && ConnectionCount == 0;
 
     /// <summary>
-    /// Called once the server has drained, on a thread of its own, and again each second while the server is still draining then. It ends the server;
-    /// by default <see cref="Stop"/> does.
+    /// Called once the server has drained, on a thread of its own, and called again each second while the server is still draining then. It
+    /// ends the server; by default <see cref="Stop"/> does.
     /// </summary>
     public Action? Drained { get; set; }
 
-    /// <summary>Where the acceptors leave their sockets at the end; null where they close them.</summary>
+    /// <summary>The handover that gets the acceptors' sockets at the end; null if the acceptors close them.</summary>
     internal SocketHandover? Handover => _handover;
 
-    /// <summary>Milliseconds that a drain tries to accept what waits in the kernel's queue. Then the queue is given up.</summary>
+    /// <summary>Milliseconds for which a drain tries to accept what waits in the kernel's queue. Then the queue is given up.</summary>
     internal int QueuePatience { get; set; } = 10_000;
 
-    /// <summary>What the acceptors go by, at each of their turns.</summary>
+    /// <summary>Whether the acceptors take new connections. They read it at each of their turns.</summary>
     internal Intake Intake => _intake;
 
-    /// <summary>The connections that there may be.</summary>
+    /// <summary>The tickets of the connections that there may be.</summary>
     internal Admission Admission { get; } = new();
 
     internal AcceptRateLimiter AcceptRates { get; } = new(Clock.Now);
 
-    /// <summary>A worker gets sockets of its own with ReusePort, once it is known where; before its thread runs.</summary>
+    /// <summary>Gives a worker sockets of its own with ReusePort, once their addresses are known. Called before the worker's thread runs.</summary>
     internal void GiveSockets(Worker worker, SocketHandover? from = null)
     {
         if (Options.Dispatch != DispatchMode.ReusePort || _intake == Intake.Draining)
@@ -59,9 +59,9 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From the thread of a worker that accepts no more: the AcceptLoop does.</summary>
-    /// <param name="sockets">The worker's.</param>
-    /// <param name="leaving">Whether they are closed once their queues are served, because the worker leaves.</param>
+    /// <summary>Called on the thread of a worker that accepts no more. The AcceptLoop accepts instead.</summary>
+    /// <param name="sockets">The worker's sockets.</param>
+    /// <param name="leaving">Whether the sockets are closed once their queues are served, because the worker leaves.</param>
     internal void ReturnSockets(ListeningSocket[] sockets, bool leaving)
     {
         Array.ForEach(sockets, socket => socket.IsLeaving = leaving);
@@ -69,8 +69,8 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// From the AcceptLoop's thread at each turn of a drain: nobody may be waiting for the drain's end any more, so that the server ends by itself. Another
-    /// thread stops it, because <see cref="Stop"/> waits for this one.
+    /// Called on the AcceptLoop's thread at each turn of a drain. The server ends by itself, because nobody may be waiting for the drain's
+    /// end any more. Another thread stops the server, because <see cref="Stop"/> waits for this one.
     /// </summary>
     internal void EndDrain(long now)
     {
@@ -86,12 +86,12 @@ public sealed partial class Server
         }
         catch (Exception e) when (e is EngineException or OutOfMemoryException)
         {
-            // There are no threads, or no memory, just now. The next look tries again.
+            // The process can have no further thread, or no memory, just now. The next look tries again.
             Log.DrainNotEnded(Options.Name, e);
         }
     }
 
-    /// <summary>From an acceptor's thread: a queue is given up, and its clients are reset by the close that follows.</summary>
+    /// <summary>Called on an acceptor's thread when a queue is given up. The close that follows resets its clients.</summary>
     internal void OnQueueLeft(ListeningSocket socket)
     {
         int? waiting = socket.CountWaiting();
@@ -103,9 +103,10 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Opens all that the options name. With ReusePort the first worker has the sockets that are opened first, and the others' sockets join those.
+    /// Opens everything that the options name. With ReusePort, the first worker has the sockets that are opened first, and the sockets of
+    /// the other workers join them.
     /// </summary>
-    /// <param name="acceptor">Whose the sockets are, except with ReusePort.</param>
+    /// <param name="acceptor">The acceptor that gets the sockets, except with ReusePort.</param>
     /// <param name="from">The sockets of the server whose place this one takes.</param>
     private void Listen(Acceptor acceptor, SocketHandover? from)
     {
@@ -126,7 +127,7 @@ public sealed partial class Server
         }
         catch
         {
-            // Those that the acceptor has are closed twice, of which the second time does nothing.
+            // The sockets that the acceptor has are closed twice, and the second close does nothing.
             sockets.ForEach(static socket => socket.Dispose());
             throw;
         }
@@ -159,7 +160,7 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>A socket that another server has left for this one, and which listens; null where there is none.</summary>
+    /// <summary>Takes a socket that another server has left for this one, and makes it listen; null if there is none.</summary>
     private ListeningSocket? TakeOver(SocketHandover? from, EndPoint endPoint)
     {
         while (from?.Take(endPoint) is { } socket)
@@ -197,8 +198,8 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// A socket for each address, all on one port. Where the kernel is to choose it (port 0) it looks at the first address alone, so that
-    /// another may have the port in use: then some more ports are tried.
+    /// Opens a socket for each address, all on one port. If the kernel is to choose the port (port 0), it looks at the first address alone,
+    /// so the port may be in use on another address. Then some more ports are tried.
     /// </summary>
     private List<ListeningSocket> OpenAddresses(SocketHandover? from)
     {
@@ -232,8 +233,8 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// When the start has succeeded: the server's own descriptors hold the sockets that were passed in. Closed before, these would be lost to the
-    /// next start after one that fails.
+    /// Called when the start has succeeded and the server's own descriptors hold the sockets that were passed in. If the descriptors that
+    /// were passed in were closed earlier, the sockets would be lost to the next start after a start that fails.
     /// </summary>
     private void CloseInherited()
     {
@@ -258,7 +259,7 @@ public sealed partial class Server
         _intake = intake;
         _acceptLoop!.Wake();
 
-        // With ReusePort they accept; it wakes them, whatever else it does.
+        // With ReusePort the workers accept. The command wakes them, whatever else it does.
         Workers.Post(new Command(CommandKind.Configure));
     }
 }

@@ -3,10 +3,10 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace C10kServer.Engine;
 
-// A server's connections, as others see and reach them.
+// How others see and reach a server's connections.
 public sealed partial class Server
 {
-    /// <summary>The Id that was last given to a connection, of any server of the process: those of later ones are higher.</summary>
+    /// <summary>The Id that was last given to a connection of any server of the process. Later connections have higher Ids.</summary>
     public static long LastConnectionId => Worker.LastConnectionId;
 
     internal ObserverList Observers { get; }
@@ -16,8 +16,8 @@ public sealed partial class Server
     internal ClosedRing ClosedConnections { get; }
 
     /// <summary>
-    /// The last connections that were closed, up to 1,024, the last one first: with reason, counters, duration and Tag. Those of the server that
-    /// this one continues are among them.
+    /// The last connections that were closed, up to 1,024, the last one first, with reason, counters, duration and Tag. The closed
+    /// connections of the server that this one continues are among them.
     /// </summary>
     public IReadOnlyList<ConnectionInfo> GetClosed() => ClosedConnections.GetRows();
 
@@ -31,10 +31,11 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Sends bytes to connections that there are now, each once, and walks over those that are not closing. A connection whose queue would exceed
-    /// <see cref="ServerOptions.MaxSendQueue"/> is sent nothing: see <see cref="ConnectionWalk.WasFull"/>.
+    /// Sends bytes to the connections that exist now, to each of them once, and walks over the connections that are not closing. A
+    /// connection whose queue would exceed <see cref="ServerOptions.MaxSendQueue"/> is sent nothing: see
+    /// <see cref="ConnectionWalk.WasFull"/>.
     /// </summary>
-    /// <param name="filter">Who gets them.</param>
+    /// <param name="filter">The connections that get the bytes.</param>
     /// <param name="data">The bytes, at least one.</param>
     public ConnectionWalk Broadcast(ConnectionQuery filter, ImmutableArray<byte> data)
     {
@@ -44,17 +45,17 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Has a connection's worker do something with it, and tells what it was like just after. False: there is no such connection any
-    /// more.
+    /// Has a connection's worker do something with the connection, and tells what the connection was like just after. Returns false when
+    /// there is no such connection any more.
     /// </summary>
     /// <param name="target">The connection.</param>
     /// <param name="action">What to do.</param>
     /// <param name="timeout">How long to wait for the worker.</param>
-    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
-    /// <param name="after">The connection just after.</param>
-    /// <param name="moveTo">The worker that is to have it, for <see cref="ConnectionAction.Move"/>.</param>
+    /// <param name="cancel">Ends the wait. What was asked for is then under way, as it is after a timeout.</param>
+    /// <param name="after">The connection just after the action.</param>
+    /// <param name="moveTo">The worker that is to have the connection, for <see cref="ConnectionAction.Move"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such worker to move to.</exception>
-    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <exception cref="TimeoutException">The connection's worker did not answer, because a handler blocks it.</exception>
     /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public bool TryAct(
@@ -86,13 +87,13 @@ public sealed partial class Server
         return after is not null;
     }
 
-    /// <summary>Sends bytes on a connection, as its handler would, and tells what it was like just after.</summary>
+    /// <summary>Sends bytes on a connection, as its handler would, and tells what the connection was like just after.</summary>
     /// <param name="target">The connection.</param>
     /// <param name="data">The bytes.</param>
     /// <param name="timeout">How long to wait for the worker.</param>
-    /// <param name="cancel">Ends the wait. What was asked for is under way then, as it is after a timeout.</param>
-    /// <param name="after">The connection just after.</param>
-    /// <exception cref="TimeoutException">Its worker did not answer: a handler blocks it.</exception>
+    /// <param name="cancel">Ends the wait. What was asked for is then under way, as it is after a timeout.</param>
+    /// <param name="after">The connection just after the bytes were sent.</param>
+    /// <exception cref="TimeoutException">The connection's worker did not answer, because a handler blocks it.</exception>
     /// <exception cref="InvalidOperationException">The caller is one of the server's own threads, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public SendOutcome TrySend(
@@ -104,9 +105,10 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Has a subscriber told of what happens from now on, one event after the other, on a thread that is neither the caller's nor a worker's.
+    /// Adds a subscriber. It is told of everything that happens from now on, one event after the other, on a thread that is neither the
+    /// caller's nor a worker's.
     /// </summary>
-    /// <exception cref="ServerStartException">The process may have no further thread. The subscriber is not added.</exception>
+    /// <exception cref="ServerStartException">The process may not have another thread. The subscriber is not added.</exception>
     public void Subscribe(Action<ServerEvent> subscriber)
     {
         ArgumentNullException.ThrowIfNull(subscriber);
@@ -120,7 +122,7 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>Takes back a <see cref="Subscribe"/>. With the last one the thread ends.</summary>
+    /// <summary>Removes a subscriber that <see cref="Subscribe"/> has added. With the last subscriber, the thread ends.</summary>
     public void Unsubscribe(Action<ServerEvent> subscriber)
     {
         ArgumentNullException.ThrowIfNull(subscriber);

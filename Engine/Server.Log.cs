@@ -3,28 +3,28 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// What is told of a server: its log, its last error, and how much of a flood of them.
+// What is reported of a server: its log, its last error, and how much of a flood of errors is logged.
 public sealed partial class Server
 {
     /// <summary>The last failure, of a handler or of the server itself.</summary>
     public string? LastError => _lastError;
 
-    /// <summary>Events below it are not logged. Live.</summary>
+    /// <summary>Events below this level are not logged. The level may be changed at any time.</summary>
     public EventLevel LogLevel
     {
         get => Log.MinimumLevel;
         set => Log.MinimumLevel = value;
     }
 
-    /// <summary>It was stopped, and its last event is in the log.</summary>
+    /// <summary>Whether the server was stopped and its last event is in the log.</summary>
     public bool HasEnded => _ended;
 
     internal EventLog Log => Options.Log;
 
-    /// <summary>Adds to the server's log, for what runs beside the engine.</summary>
+    /// <summary>Adds an entry to the server's log, for what runs beside the engine.</summary>
     public void Report(EventLevel level, string message) => Log.Reported((Microsoft.Extensions.Logging.LogLevel)level, Options.Name, message);
 
-    /// <summary>From a worker's thread, or a handler thread.</summary>
+    /// <summary>Called on a worker's thread, or on a handler thread.</summary>
     internal void OnHandlerError(Connection connection, Exception exception)
     {
         _lastError = ExceptionText.Message(exception);
@@ -34,7 +34,7 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From a handler thread.</summary>
+    /// <summary>Called on a handler thread.</summary>
     internal void OnHandlerErrorReported(Connection connection, Exception exception)
     {
         _lastError = ExceptionText.Message(exception);
@@ -44,7 +44,7 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From the thread that watches over handler threads.</summary>
+    /// <summary>Called on the thread that watches over handler threads.</summary>
     internal void OnHandlerTimeout(Connection connection, TimeSpan after)
     {
         _lastError = string.Create(CultureInfo.InvariantCulture, $"the handler of connection {connection.Id} took longer than {after.TotalSeconds} s");
@@ -54,7 +54,7 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From a worker's thread.</summary>
+    /// <summary>Called on a worker's thread.</summary>
     internal void OnHandlerFactoryError(Exception exception)
     {
         _lastError = ExceptionText.Message(exception);
@@ -64,14 +64,14 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From a worker's thread.</summary>
+    /// <summary>Called on a worker's thread.</summary>
     internal void OnAdoptError(int errno, long count)
     {
         _lastError = Errno.Describe(errno);
         Log.AdoptFailed(Options.Name, _lastError, count);
     }
 
-    /// <summary>From the thread that tells the subscribers, once a second at most.</summary>
+    /// <summary>Called on the thread that tells the subscribers, once a second at most.</summary>
     internal void OnSubscribersBehind(Exception? failure, long failures, long lost)
     {
         if (failure is not null)
@@ -87,7 +87,8 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// From a worker's thread: a connection is closed because a message is too long. Not an error of a handler, so HandlerErrors does not count it.
+    /// Called on a worker's thread when a connection is closed because a message is too long. This is not an error of a handler, so
+    /// HandlerErrors does not count it.
     /// </summary>
     internal void OnMessageTooLong(Connection connection, long most, bool byHandler)
     {
@@ -100,7 +101,7 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From a worker's thread: a connection is reset because its handler queued too much for a peer that does not read.</summary>
+    /// <summary>Called on a worker's thread when a connection is reset because its handler queued too much for a peer that does not read.</summary>
     internal void OnSendQueueFull(Connection connection, long most)
     {
         _lastError = string.Create(
@@ -112,24 +113,24 @@ public sealed partial class Server
         }
     }
 
-    /// <summary>From a worker's thread, once a second at most.</summary>
+    /// <summary>Called on a worker's thread, once a second at most.</summary>
     internal void OnMemoryExhausted(int worker, long count)
     {
         _lastError = "memory ran out";
         Log.MemoryExhausted(Options.Name, worker, count);
     }
 
-    /// <summary>From a worker's thread, once a second at most.</summary>
+    /// <summary>Called on a worker's thread, once a second at most.</summary>
     internal void OnInputBudgetExceeded(int worker, int closed, long limit) => Log.InputBudgetExceeded(Options.Name, worker, closed, limit);
 
-    /// <summary>From a worker's thread at its end.</summary>
+    /// <summary>Called on a worker's thread at the thread's end.</summary>
     internal void OnClosedByForce(int worker, int count)
     {
         _lastError = $"worker {worker} closed {count} connections by force at its end, because their callbacks did not end";
         Report(EventLevel.Error, $"{Options.Name}: {_lastError}.");
     }
 
-    /// <summary>From a worker's thread, after the turn that was held up.</summary>
+    /// <summary>Called on a worker's thread, after the turn that was held up.</summary>
     internal void OnStall(int worker, long milliseconds)
     {
         if (MayLog(EventLevel.Warning, _stalls))
@@ -139,8 +140,8 @@ public sealed partial class Server
     }
 
     /// <summary>
-    /// Says how many events the throttles have left out. From the AcceptLoop's thread once a second, at the end, and from whoever logs the
-    /// next one: so each is told, and before what came after it.
+    /// Logs how many events the throttles have left out. Called on the AcceptLoop's thread once a second, at the server's end, and on any
+    /// thread that logs the next event. Each number is therefore logged, and stands before what came after it.
     /// </summary>
     internal void LogLeftOut()
     {
@@ -195,7 +196,7 @@ public sealed partial class Server
         Log.ServerStopped(Options.Name, Accepted, BytesReceived, BytesSent);
         CloseLog();
 
-        // In this order: who sees that it has ended has its last event before him.
+        // In this order, because a reader that sees that the server has ended must already have the server's last event.
         _ended = true;
         Log.Wake();
     }
@@ -216,7 +217,7 @@ public sealed partial class Server
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // No descriptor left for it, or a sandbox. The server runs by now, and this is for the log alone.
+            // No descriptor was left for the file, or a sandbox forbids it. The server runs by now, and the value is for the log alone.
         }
 
         EffectiveBacklog = Math.Min(Options.Backlog, somaxconn);

@@ -3,13 +3,13 @@ namespace C10kServer.Engine;
 // How a server starts, and how a start that fails half way is undone.
 public sealed partial class Server
 {
-    /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
+    /// <summary>Binds, listens, and starts the threads. When the call returns, clients can connect.</summary>
     /// <exception cref="ServerStartException">Nothing is left behind, and the server may be started again.</exception>
     /// <exception cref="InvalidOperationException">The server was started before.</exception>
     public void Start() => Start(null);
 
-    /// <summary>Binds, listens, and starts the threads: when it returns, clients can connect.</summary>
-    /// <param name="from">The sockets of a server whose place this one takes. It uses those that fit.</param>
+    /// <summary>Binds, listens, and starts the threads. When the call returns, clients can connect.</summary>
+    /// <param name="from">The sockets of the server whose place this one takes. The start uses the sockets that fit.</param>
     /// <exception cref="ServerStartException">Nothing is left behind, and the server may be started again.</exception>
     /// <exception cref="InvalidOperationException">The server was started before.</exception>
     public void Start(SocketHandover? from)
@@ -31,14 +31,14 @@ public sealed partial class Server
                 acceptLoop = new AcceptLoop(this);
                 Workers.Make(Options.WorkerCount);
 
-                // With one worker there is nobody to deal to: the loop that will have the connections accepts them itself, which saves a hop from
-                // thread to thread for each.
+                // With one worker there is nobody to deal to. The loop that will have the connections accepts them itself, which saves each
+                // connection a hop from thread to thread.
                 Listen(Workers.Count == 1 ? Workers.Current[0].Acceptor : acceptLoop.Acceptor, from);
                 Workers.Start(gate);
                 acceptLoop.Start(gate);
                 OpenLog();
 
-                // The last act that can fail is behind: no thread has touched anything so far.
+                // The last step that can fail is done. No thread has touched anything so far.
                 _acceptLoop = acceptLoop;
             }
             catch (EngineException e)
@@ -61,7 +61,8 @@ public sealed partial class Server
             LogStart();
             if (from is not null)
             {
-                // Of more workers than there are now: what waits in their queues is served.
+                // The other server had more workers than there are now. The clients that wait in the queues of the remaining sockets are
+                // served.
                 ReturnSockets(from.TakeListening(), leaving: true);
             }
 

@@ -1,6 +1,6 @@
 namespace C10kServer.Engine;
 
-// What a server counts. Read from any thread; each counter is written by one.
+// What a server counts. The counters may be read from any thread, and each counter is written by one thread.
 public sealed partial class Server
 {
     /// <summary>Connections accepted and not closed yet.</summary>
@@ -12,13 +12,13 @@ public sealed partial class Server
     /// <summary>Connections accepted.</summary>
     public long Accepted => Sum(static counters => Volatile.Read(ref counters.Accepted));
 
-    /// <summary>Connections reset as the limit was reached.</summary>
+    /// <summary>Connections reset because the limit was reached.</summary>
     public long Rejected => Sum(static counters => Volatile.Read(ref counters.Rejected));
 
     /// <summary>Connections closed.</summary>
     public long Closed => Sum(static counters => Volatile.Read(ref counters.Closed));
 
-    /// <summary>Failures of accept, and of registering what was accepted.</summary>
+    /// <summary>Failures of accept, and of registering an accepted connection.</summary>
     public long AcceptErrors => Sum(static counters => Volatile.Read(ref counters.AcceptErrors));
 
     /// <summary>Bytes received on all connections.</summary>
@@ -33,33 +33,33 @@ public sealed partial class Server
     /// <summary>Exceptions that handlers threw, and errors that they reported.</summary>
     public long HandlerErrors => Sum(static counters => Volatile.Read(ref counters.HandlerErrors)) + (Options.Sessions?.HandlerErrors ?? 0);
 
-    /// <summary>Handlers on handler threads that took longer with a message than they may; each closed its connection.</summary>
+    /// <summary>Handlers on handler threads that took longer with a message than allowed. Each of them closed its connection.</summary>
     public long HandlerTimeouts => Options.Sessions?.HandlerTimeouts ?? 0;
 
     /// <summary>Exceptions that subscribers threw, see <see cref="Subscribe"/>.</summary>
     public long EventErrors => Events.Errors;
 
-    /// <summary>Events that subscribers were not told of: they are too slow.</summary>
+    /// <summary>Events that subscribers were not told of, because the subscribers are too slow.</summary>
     public long EventsLost => Events.Lost;
 
-    /// <summary>What the wall clock said when it was started; 1970 before.</summary>
+    /// <summary>What the wall clock said when the server was started; 1970 before that.</summary>
     public DateTimeOffset StartTime => DateTimeOffset.FromUnixTimeMilliseconds(Volatile.Read(ref _startedOn));
 
-    /// <summary>How long it has been running, or did run.</summary>
+    /// <summary>How long the server has been running, or did run.</summary>
     public TimeSpan Uptime => _startedAt == 0
         ? TimeSpan.Zero
         : TimeSpan.FromMilliseconds((Volatile.Read(ref _endedAt) is not 0 and var ended ? ended : Clock.Now) - _startedAt);
 
-    /// <summary>Connections accepted a second, over the last second.</summary>
+    /// <summary>Connections accepted per second, over the last second.</summary>
     public double AcceptRate => _acceptLoop?.Rates.Accepts ?? 0;
 
-    /// <summary>Bytes received a second, over the last second.</summary>
+    /// <summary>Bytes received per second, over the last second.</summary>
     public double ReceiveRate => _acceptLoop?.Rates.Receives ?? 0;
 
-    /// <summary>Bytes sent a second, over the last second.</summary>
+    /// <summary>Bytes sent per second, over the last second.</summary>
     public double SendRate => _acceptLoop?.Rates.Sends ?? 0;
 
-    /// <summary>A look at the workers, those included that are leaving and are held up by a handler.</summary>
+    /// <summary>Snapshots of the workers, including the workers that are leaving and are held up by a handler.</summary>
     public IReadOnlyList<WorkerInfo> GetWorkers() => [.. Workers.All.Select(static worker => worker.ToInfo())];
 
     private long Sum(Func<Counters, long> counter) => counter(AcceptLoopCounters) + Workers.Sum(counter);

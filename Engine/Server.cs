@@ -4,15 +4,15 @@ using System.Net;
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A TCP server: owns an AcceptLoop, which accepts, and Workers, which hold the connections. Its members may be called from any
-/// thread, except that <see cref="Stop"/> is not for the engine's own. Counters are live; after the end they are final.
+/// A TCP server. It owns an AcceptLoop, which accepts, and Workers, which hold the connections. Its members may be called from any thread,
+/// except that <see cref="Stop"/> must not be called on the engine's own threads. Counters are live; after the server's end they are final.
 /// </summary>
 public sealed partial class Server : IDisposable
 {
     // A thread that does not end in this time is held up by a handler, and nobody's shell waits for that.
     private const int JoinMilliseconds = 1500;
 
-    // A subscriber that was just told of the end is given this time to take it in, so that mostly no thread is left.
+    // A subscriber that was just told of the end gets this time to handle it, so that in most cases no thread is left.
     private static readonly TimeSpan LastWord = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _lifecycle = new();
@@ -32,7 +32,7 @@ public sealed partial class Server : IDisposable
     private long _endedAt;
 
     /// <param name="options">What the server is to do.</param>
-    /// <param name="predecessor">The server that this one continues after a restart: the connections that it has closed stay to be seen.</param>
+    /// <param name="predecessor">The server that this one continues after a restart. The connections that it has closed can still be seen.</param>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     public Server(ServerOptions options, Server? predecessor = null)
     {
@@ -45,22 +45,25 @@ public sealed partial class Server : IDisposable
         Events = new SubscriberThread(this);
     }
 
-    /// <summary>What it was made with, or last given by <see cref="Reconfigure"/>.</summary>
+    /// <summary>The options that the server was made with, or that were last given to <see cref="Reconfigure"/>.</summary>
     public ServerOptions Options => _options;
 
-    /// <summary>Where it is in its life.</summary>
+    /// <summary>The server's current state.</summary>
     public ServerState State => _state;
 
-    /// <summary>Where it listens, with the port that the kernel chose where 0 was asked for. Empty before it was started.</summary>
+    /// <summary>
+    /// The addresses that the server listens on. If port 0 was asked for, they have the port that the kernel chose. Empty before the server
+    /// was started.
+    /// </summary>
     public IReadOnlyList<EndPoint> EndPoints { get; private set; } = [];
 
-    /// <summary>The port that it listens on, or 0 before it was started and where it has none.</summary>
+    /// <summary>The port that the server listens on; 0 before it was started, and if it has no port.</summary>
     public int Port => EndPoints.OfType<IPEndPoint>().FirstOrDefault()?.Port ?? 0;
 
-    /// <summary>The backlog as the kernel has it, after net.core.somaxconn.</summary>
+    /// <summary>The backlog that the kernel has, after the cap of net.core.somaxconn.</summary>
     public int EffectiveBacklog { get; private set; }
 
-    /// <summary>The connections that may be open at a time.</summary>
+    /// <summary>The number of connections that may be open at a time.</summary>
     public int ConnectionLimit { get; private set; }
 
     internal WorkerPool Workers { get; }
@@ -68,11 +71,11 @@ public sealed partial class Server : IDisposable
     internal Counters AcceptLoopCounters { get; } = new();
 
     /// <summary>
-    /// Ends it, within milliseconds: accepting ends first, then every connection is closed, in order as far as that needs no
-    /// waiting, or with a reset. When it returns, no descriptor is left and no thread but one that a handler
-    /// blocks. Calling it again does nothing.
+    /// Ends the server within milliseconds. Accepting ends first. Then every connection is closed, in order as far as that needs no
+    /// waiting, or with a reset. When the call returns, no descriptor is left, and no thread except one that a handler blocks. A further
+    /// call does nothing.
     /// </summary>
-    /// <param name="reset">Connections are reset, and what they have queued is dropped.</param>
+    /// <param name="reset">Whether connections are reset, and what they have queued is dropped.</param>
     /// <param name="to">Takes the listening sockets, which stay open, for the server that takes this one's place.</param>
     /// <exception cref="InvalidOperationException">The caller is one of the engine's own threads, which cannot wait for itself.</exception>
     public void Stop(bool reset = false, SocketHandover? to = null)
@@ -94,7 +97,7 @@ public sealed partial class Server : IDisposable
 
             _handover = to;
 
-            // First the acceptor, and to its end: after that, no descriptor is on its way to a worker.
+            // The acceptor ends first, and completely. After that, no descriptor is on its way to a worker.
             _acceptLoop.BeginStop();
             long deadline = Clock.Now + JoinMilliseconds;
             if (!_acceptLoop.Join(TimeSpan.FromMilliseconds(JoinMilliseconds)))
@@ -118,18 +121,18 @@ public sealed partial class Server : IDisposable
             LogEnd();
         }
 
-        // Outside the lock, which a subscriber may want.
+        // This is outside the lock, because a subscriber may want the lock.
         if (!Events.Join(LastWord))
         {
             Log.ThreadAbandoned(Options.Name, "the thread of its events", (int)LastWord.TotalMilliseconds);
         }
     }
 
-    /// <summary>Stops it.</summary>
+    /// <summary>Stops the server.</summary>
     public void Dispose() => Stop();
 
-    /// <summary>For who is about to wait for the engine's threads.</summary>
-    /// <exception cref="InvalidOperationException">The caller is one of them, which cannot wait for itself.</exception>
+    /// <summary>Called before the caller waits for the engine's threads.</summary>
+    /// <exception cref="InvalidOperationException">The caller is one of the engine's threads, which cannot wait for itself.</exception>
     public void RefuseOwnThread()
     {
         if (_acceptLoop is { IsCurrent: true } || Workers.IsCurrentThread())
@@ -138,8 +141,8 @@ public sealed partial class Server : IDisposable
         }
     }
 
-    /// <summary>Accepting pauses: connects wait in the kernel's queue, open connections go on.</summary>
-    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    /// <summary>Pauses accepting. Connects wait in the kernel's queue, and open connections go on.</summary>
+    /// <exception cref="InvalidOperationException">The server is neither running nor suspended.</exception>
     public void Suspend()
     {
         lock (_lifecycle)
@@ -150,8 +153,8 @@ public sealed partial class Server : IDisposable
         }
     }
 
-    /// <summary>Accepting goes on.</summary>
-    /// <exception cref="InvalidOperationException">It is neither running nor suspended.</exception>
+    /// <summary>Goes on with accepting.</summary>
+    /// <exception cref="InvalidOperationException">The server is neither running nor suspended.</exception>
     public void Resume()
     {
         lock (_lifecycle)
@@ -163,10 +166,10 @@ public sealed partial class Server : IDisposable
     }
 
     /// <summary>
-    /// Stops listening, once what is in the kernel's queue is accepted; connections may finish. The server ends by itself after its last connection,
-    /// see <see cref="Drained"/>, whether or not a caller waits for that.
+    /// Stops listening, once everything in the kernel's queue is accepted. Connections may finish. The server ends by itself after its last
+    /// connection, see <see cref="Drained"/>, whether or not a caller waits for that.
     /// </summary>
-    /// <exception cref="InvalidOperationException">It is neither running nor suspended nor draining.</exception>
+    /// <exception cref="InvalidOperationException">The server is neither running nor suspended nor draining.</exception>
     public void BeginDrain()
     {
         lock (_lifecycle)
@@ -177,9 +180,9 @@ public sealed partial class Server : IDisposable
         }
     }
 
-    /// <summary>Waits while connections finish. False when some are left at the deadline.</summary>
-    /// <param name="timeout">How long they may take.</param>
-    /// <param name="progress">Told the number of connections left, ten times a second.</param>
+    /// <summary>Waits while connections finish. Returns false when some are left at the deadline.</summary>
+    /// <param name="timeout">How long the connections may take.</param>
+    /// <param name="progress">Gets the number of connections that are left, ten times a second.</param>
     /// <param name="cancel">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public bool WaitUntilDrained(TimeSpan timeout, IProgress<int>? progress, CancellationToken cancel)
@@ -197,7 +200,7 @@ public sealed partial class Server : IDisposable
                 return false;
             }
 
-            // A look now and then costs the workers nothing, which an event at each close would.
+            // A look now and then costs the workers nothing. An event at each close would cost them something.
             cancel.WaitHandle.WaitOne((int)Math.Min(100, Math.Max(1, deadline - Clock.Now)));
             cancel.ThrowIfCancellationRequested();
         }
@@ -206,13 +209,13 @@ public sealed partial class Server : IDisposable
     }
 
     /// <summary>
-    /// Changes limits, timeouts, dispatch and the number of workers while it runs. Connections of a worker that leaves go to the
-    /// others, with their queued output and half-read requests.
+    /// Changes limits, timeouts, dispatch and the number of workers while the server runs. Connections of a worker that leaves go to the
+    /// other workers, with their queued output and half-read requests.
     /// </summary>
-    /// <returns>False when a worker that is to leave is held up by a handler: it leaves as soon as it can.</returns>
+    /// <returns>False when a worker that is to leave is held up by a handler. The worker leaves as soon as it can.</returns>
     /// <exception cref="ArgumentException">An option is out of its range, or cannot be changed while the server runs.</exception>
     /// <exception cref="ServerStartException">There are not enough descriptors or threads; nothing has changed.</exception>
-    /// <exception cref="InvalidOperationException">The server is over, or has not begun.</exception>
+    /// <exception cref="InvalidOperationException">The server has ended, or has not been started.</exception>
     public bool Reconfigure(ServerOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -243,7 +246,8 @@ public sealed partial class Server : IDisposable
 
             if (grows && options.Dispatch != DispatchMode.ReusePort)
             {
-                // There is somebody to deal to now, and a handler that blocks the first one must not keep others from being accepted (pitfall 32).
+                // There are other workers to deal to now. A handler that blocks the first worker must not keep other clients from being
+                // accepted (pitfall 32).
                 Workers.Current[0].Post(new Command(CommandKind.StopAccepting));
             }
 
@@ -255,8 +259,8 @@ public sealed partial class Server : IDisposable
     }
 
     /// <summary>
-    /// From the engine thread that failed: the other ones are told to end, and each closes what it owns. Nothing is waited for here, as
-    /// <see cref="Stop"/> may be waiting for this thread.
+    /// Called on the engine thread that failed. The other threads are told to end, and each closes what it owns. Nothing is waited for
+    /// here, because <see cref="Stop"/> may be waiting for this thread.
     /// </summary>
     internal void OnFault(string thread, Exception exception)
     {
@@ -273,12 +277,12 @@ public sealed partial class Server : IDisposable
                 Observers.OnStateChanged(before);
             }
 
-            // Also for a thread that was abandoned at the stop and fails now: the server stays as it ended.
+            // A thread that was abandoned at the stop may also fail now. It is logged, too, and the server stays as it ended.
             Log.ServerFaulted(Options.Name, thread, exception);
         }
         catch (Exception e)
         {
-            // Out of memory, say. What is thrown here nobody catches, and it would end the shell (pitfall 44).
+            // Memory may have run out, for example. Nobody catches what is thrown here, and it would end the shell (pitfall 44).
             _lastError = $"{text}; and it could not be logged: {ExceptionText.Message(e)}";
         }
     }
@@ -291,7 +295,10 @@ public sealed partial class Server : IDisposable
         }
     }
 
-    /// <summary>Changes the state. False when the server is in it already, or is over: the state of a server that is over never changes.</summary>
+    /// <summary>
+    /// Changes the state. Returns false when the server is in that state already, or has ended: the state of a server that has ended never
+    /// changes.
+    /// </summary>
     private bool TryLeaveFor(ServerState state, out ServerState before)
     {
         do
@@ -308,7 +315,7 @@ public sealed partial class Server : IDisposable
 
     private void End() => Interlocked.CompareExchange(ref _endedAt, Clock.Now, 0);
 
-    // Once, whichever comes first: the stop or a fault.
+    // This is done once, by the stop or by a fault, whichever comes first.
     private void LeaveSpares()
     {
         if (Interlocked.Exchange(ref _spares, 0) == 1)

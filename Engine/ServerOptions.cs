@@ -3,9 +3,7 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-/// <summary>
-/// All that a server is told when it is made. Immutable. Durations of zero mean "none" where that is said.
-/// </summary>
+/// <summary>Everything that a server is told when it is made. Immutable. A duration of zero means "none" if its description says so.</summary>
 public sealed record ServerOptions
 {
     internal const string NoClientHasAnAddress =
@@ -14,141 +12,146 @@ public sealed record ServerOptions
     // MAX_TCP_KEEPIDLE of the kernel.
     private const int MaxKeepAliveSeconds = 32_767;
 
-    /// <summary>For logs, thread names and people.</summary>
+    /// <summary>The server's name, for logs, thread names and people.</summary>
     public string Name { get; init; } = "C10k";
 
-    /// <summary>Where to listen, each IPv4 or IPv6. Loopback unless told otherwise.</summary>
+    /// <summary>The addresses to listen on, each IPv4 or IPv6. Loopback unless told otherwise.</summary>
     public IReadOnlyList<IPAddress> Addresses { get; init; } = [IPAddress.Loopback];
 
     /// <summary>
-    /// A Unix domain socket to listen on, besides the addresses; these may be empty then. A file that a server left behind there is
-    /// replaced, and the server's own is removed at its end.
+    /// A Unix domain socket to listen on, besides the addresses, which may be empty then. A file that a server left behind there is
+    /// replaced, and the server's own file is removed at the server's end.
     /// </summary>
     public string? UnixPath { get; init; }
 
-    /// <summary>Who may connect to it, as the file's mode. Null: as the process's umask has it.</summary>
+    /// <summary>The mode of the socket's file, which says who may connect. Null: the mode that the process's umask gives.</summary>
     public UnixFileMode? UnixMode { get; init; }
 
     /// <summary>
-    /// Listening sockets that the process was started with, see <see cref="InheritedSockets"/>, besides the addresses; these may be
-    /// empty then. A start takes the descriptors over and closes them; one that fails leaves them open.
+    /// Listening sockets that the process was started with, see <see cref="InheritedSockets"/>, besides the addresses, which may be empty
+    /// then. A start takes the descriptors over and closes them. A start that fails leaves them open.
     /// </summary>
     public IReadOnlyList<int> Inherited { get; init; } = [];
 
-    /// <summary>0 to 65535; 0 takes a free port, the same on all addresses.</summary>
+    /// <summary>The port, 0 to 65535. 0 takes a free port, the same on all addresses.</summary>
     public int Port { get; init; }
 
-    /// <summary>Threads with an epoll loop each, 1 to 256.</summary>
+    /// <summary>The number of threads with an epoll loop each, 1 to 256.</summary>
     public int WorkerCount { get; init; } = Environment.ProcessorCount;
 
     /// <summary>
-    /// Connections that the kernel holds until they are accepted, see listen(2); net.core.somaxconn caps it. Where it is too small,
-    /// a burst of clients waits for retransmissions of 1, 3, 7 s (pitfall 22).
+    /// Connections that the kernel holds until they are accepted, see listen(2). net.core.somaxconn caps this number. If it is too small, a
+    /// burst of clients waits for retransmissions of 1, 3, 7 s (pitfall 22).
     /// </summary>
     public int Backlog { get; init; } = 4096;
 
-    /// <summary>Connections open at a time; one more is reset. 0: as many as the process has descriptors for.</summary>
+    /// <summary>Connections that may be open at a time; one more is reset. 0: as many as the process has descriptors for.</summary>
     public int MaxConnections { get; init; }
 
     /// <summary>
-    /// Connections that one client address may have at a time; one more is reset. IPv6 addresses count by their first 64 bits, because a host
-    /// chooses the others as it likes. Clients of a Unix domain socket have no address and no such limit. 0: no such limit.
+    /// Connections that one client address may have at a time; one more is reset. IPv6 addresses count by their first 64 bits, because a
+    /// host chooses the other bits as it likes. Clients of a Unix domain socket have no address and no such limit. 0: no such limit.
     /// </summary>
     public int MaxConnectionsPerAddress { get; init; }
 
-    /// <summary>Connections accepted a second; more wait in the kernel's queue. 0: no such limit.</summary>
+    /// <summary>Connections accepted per second; more wait in the kernel's queue. 0: no such limit.</summary>
     public int AcceptRate { get; init; }
 
     /// <summary>How new connections are dealt to the workers.</summary>
     public DispatchMode Dispatch { get; init; }
 
     /// <summary>
-    /// How long a worker that has run out of events looks for more before it blocks. It answers sooner, at the price of a processor that is
-    /// busy meanwhile. Zero: it blocks at once.
+    /// How long a worker that has run out of events looks for more before it blocks. The worker answers sooner, at the price of a processor
+    /// that is busy meanwhile. Zero: the worker blocks at once.
     /// </summary>
     public TimeSpan BusyPoll { get; init; }
 
-    /// <summary>A server on :: takes IPv4 connections too, and shows their addresses as IPv4.</summary>
+    /// <summary>Whether a server on :: takes IPv4 connections, too, and shows their addresses as IPv4.</summary>
     public bool DualMode { get; init; }
 
     /// <summary>
-    /// TCP keep-alive: after so long without a sign of the peer it is probed, see tcp(7). In whole seconds, to 32,767, as the kernel takes it.
-    /// Zero: none.
+    /// TCP keep-alive: the time without a sign of the peer after which the peer is probed, see tcp(7). In whole seconds, up to 32,767, as
+    /// the kernel takes it. Zero: none.
     /// </summary>
     public TimeSpan KeepAliveTime { get; init; }
 
-    /// <summary>TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel gives the peer up. Zero: its default.</summary>
+    /// <summary>
+    /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel gives the peer up. Zero: the kernel's default.
+    /// </summary>
     public TimeSpan UserTimeout { get; init; }
 
     /// <summary>
-    /// A connection on which nothing moves for so long is closed. It is not idle while a handler thread is at its messages, nor while its peer
-    /// still takes an answer that the kernel holds; a peer that takes nothing of it is given up after twice this time. Zero: none.
+    /// A connection on which nothing moves for this time is closed. It is not idle while a handler thread works on its messages, nor while
+    /// its peer still takes an answer that the kernel holds. A peer that takes nothing of the answer is given up after twice this time.
+    /// Zero: none.
     /// </summary>
     public TimeSpan IdleTimeout { get; init; }
 
     /// <summary>
-    /// How long after its beginning a connection's first message may take: a call of OnReceived, or a read request served.
-    /// Zero: for ever.
+    /// The time from a connection's beginning in which its first message must be complete. A message is a call of OnReceived, or a read
+    /// request served. Zero: for ever.
     /// </summary>
     public TimeSpan HandshakeTimeout { get; init; }
 
     /// <summary>
-    /// How long a message that has begun may take to be complete, where there is a <see cref="Framing"/> or a handler reads by requests.
-    /// While reading is paused no time passes, and afterwards it begins again. Zero: for ever.
+    /// How long a message that has begun may take to be complete, if there is a <see cref="Framing"/> or a handler reads by requests. While
+    /// reading is paused no time passes, and afterwards the time begins again. Zero: for ever.
     /// </summary>
     public TimeSpan MessageTimeout { get; init; }
 
     /// <summary>How long a closing connection waits for the peer's end after the peer has taken all output.</summary>
     public TimeSpan LingerTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>A connection whose peer takes no output for so long is reset; a quarter later at most. Zero: none.</summary>
+    /// <summary>A connection whose peer takes no output for this time is reset, at most a quarter of the time later. Zero: none.</summary>
     public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
-    /// Bytes. With more output queued, a connection's reading is paused until half of it is left, and handler threads get no further message of
-    /// the connection.
+    /// In bytes. When a connection has more output than this queued, its reading is paused until half of this is left. Handler threads get no further
+    /// message of the connection meanwhile.
     /// </summary>
     public int HighWaterMark { get; init; } = 64 * 1024;
 
     /// <summary>
-    /// Bytes. A connection whose handler would queue more output is reset. Output that the socket takes at once is not queued and does not count,
-    /// however long it is. A handler thread or another sender that would queue more causes no reset: see <see cref="Session.Send"/> and
-    /// <see cref="SendOutcome.QueueFull"/>. What a handler thread answers to one message is not bounded.
+    /// In bytes. A connection whose handler would queue more output than this is reset. Output that the socket takes at once is not queued and does
+    /// not count, however long it is. A handler thread or another sender that would queue more causes no reset: see
+    /// <see cref="Session.Send"/> and <see cref="SendOutcome.QueueFull"/>. What a handler thread answers to one message is not bounded.
     /// </summary>
     public int MaxSendQueue { get; init; } = 8 * 1024 * 1024;
 
-    /// <summary>How what is received is cut into messages, each a call of <see cref="ConnectionHandler.OnReceived"/>.</summary>
+    /// <summary>How received bytes are cut into messages. Each message is a call of <see cref="ConnectionHandler.OnReceived"/>.</summary>
     public Framing Framing { get; init; } = Framing.Raw;
 
     /// <summary>
-    /// Bytes. The most that a read request may ask for, and that a message may have with a <see cref="Framing"/>: one that is longer
+    /// In bytes. The most that a read request may ask for, and that a message may have with a <see cref="Framing"/>. A longer message
     /// closes its connection with <see cref="CloseReason.MessageTooLong"/>.
     /// </summary>
     public int MaxMessage { get; init; } = 1024 * 1024;
 
     /// <summary>
-    /// Bytes of memory that input without a whole message may take, of all connections of a worker together; at least some three times
-    /// <see cref="MaxMessage"/>. Above it those with the most of it are not read for a moment, and then closed with
-    /// <see cref="CloseReason.MessageTooLong"/>.
+    /// In bytes. The memory that unfinished input may take, for all connections of a worker together. The limit is at least some three
+    /// times <see cref="MaxMessage"/>. Above it, the connections with the most unfinished input are not read for a moment, and then they
+    /// are closed with <see cref="CloseReason.MessageTooLong"/>.
     /// </summary>
     public int MaxUnfinishedInput { get; init; } = 64 * 1024 * 1024;
 
     /// <summary>TCP_NODELAY: small answers go out at once, see tcp(7).</summary>
     public bool NoDelay { get; init; } = true;
 
-    /// <summary>Where the engine's events go.</summary>
+    /// <summary>The log that gets the engine's events.</summary>
     public EventLog Log { get; init; } = new();
 
-    /// <summary>A file to append the engine's events to besides, with its full path. Null: none.</summary>
+    /// <summary>A file, with its full path, to which the engine's events are appended, too. Null: none.</summary>
     public string? LogPath { get; init; }
 
-    /// <summary>Where messages go that are for handler threads instead of a handler on the worker, see <see cref="UseSessions"/>.</summary>
+    /// <summary>
+    /// The scheduler of the messages that go to handler threads instead of a handler on the worker, see <see cref="UseSessions"/>.
+    /// </summary>
     public SessionScheduler? Sessions { get; private init; }
 
-    /// <summary>Called by a worker for each connection; may give the same handler to all where that keeps no state.</summary>
+    /// <summary>Called by a worker for each connection. It may return the same handler for all connections if the handler keeps no state.</summary>
     public required Func<ConnectionHandler> HandlerFactory { get; init; }
 
-    /// <summary>The same options for a server whose messages go to handler threads. A scheduler serves one server.</summary>
+    /// <summary>Returns the same options for a server whose messages go to handler threads. A scheduler serves one server.</summary>
     public ServerOptions UseSessions(SessionScheduler sessions)
     {
         ArgumentNullException.ThrowIfNull(sessions);
@@ -223,7 +226,7 @@ public sealed record ServerOptions
         InRange(LingerTimeout, TimeSpan.FromMilliseconds(1), nameof(LingerTimeout));
     }
 
-    /// <summary>Refuses what bind(2) would refuse with a bare EINVAL.</summary>
+    /// <summary>Refuses addresses that bind(2) would refuse with a bare EINVAL.</summary>
     private static void CheckAddress(IPAddress address, string name)
     {
         if (address.IsIPv6LinkLocal && address.ScopeId == 0)
@@ -241,7 +244,7 @@ public sealed record ServerOptions
         }
     }
 
-    // Pitfall 60: setsockopt(2) would say EINVAL, and not which option, nor how much is too much.
+    // setsockopt(2) would return EINVAL, which says neither which option is wrong nor how much is too much (pitfall 60).
     private static void InKernelsRange(TimeSpan value, TimeSpan most, FormattableString longest, string name)
     {
         if (value < TimeSpan.Zero || value > most)
@@ -259,7 +262,7 @@ public sealed record ServerOptions
         }
     }
 
-    /// <summary>What a running server cannot take over from other options, or null where it can take all.</summary>
+    /// <summary>The first option that a running server cannot take over from other options, or null if it can take over all of them.</summary>
     internal string? FirstFixedDifference(ServerOptions other) =>
         Name != other.Name ? nameof(Name)
         : !Addresses.SequenceEqual(other.Addresses) ? nameof(Addresses)

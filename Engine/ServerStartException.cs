@@ -11,7 +11,7 @@ public sealed class ServerStartException : IOException
     /// <summary>What went wrong.</summary>
     public StartFailure Failure { get; }
 
-    /// <summary>The error number, see errno(3); 0 where no system call failed.</summary>
+    /// <summary>The error number, see errno(3); 0 if no system call failed.</summary>
     public int Errno { get; }
 
     internal static ServerStartException For(IPEndPoint endPoint, string call, int errno) => errno switch
@@ -36,7 +36,7 @@ public sealed class ServerStartException : IOException
         _ => new(StartFailure.Other, $"Cannot listen on {endPoint}: {call}: {Native.Errno.Describe(errno)}.", errno),
     };
 
-    /// <summary>For a listening socket that the process was started with.</summary>
+    /// <summary>The exception for a listening socket that the process was started with.</summary>
     internal static ServerStartException ForInherited(int fd, EndPoint endPoint, string call, int errno) => errno switch
     {
         Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
@@ -47,7 +47,7 @@ public sealed class ServerStartException : IOException
             errno),
     };
 
-    /// <summary>For the path of a Unix domain socket.</summary>
+    /// <summary>The exception for the path of a Unix domain socket.</summary>
     internal static ServerStartException For(string path, int errno) => errno switch
     {
         Native.Errno.EACCES or Native.Errno.EPERM => new(
@@ -56,7 +56,7 @@ public sealed class ServerStartException : IOException
         _ => new(StartFailure.AddressNotAvailable, $"Cannot listen on {path}: {Native.Errno.Describe(errno)}.", errno),
     };
 
-    /// <summary>For the lock beside the path of a Unix domain socket.</summary>
+    /// <summary>The exception for the lock beside the path of a Unix domain socket.</summary>
     internal static ServerStartException ForLock(string path, string name, int errno) => errno switch
     {
         Native.Errno.ENOENT or Native.Errno.ENOTDIR or Native.Errno.EMFILE or Native.Errno.ENFILE => For(path, errno),
@@ -75,13 +75,13 @@ public sealed class ServerStartException : IOException
             errno),
     };
 
-    /// <summary>For the mode of a Unix domain socket's file.</summary>
+    /// <summary>The exception for the mode of a Unix domain socket's file.</summary>
     internal static ServerStartException ForMode(string path, UnixFileMode mode, int errno) => new(
         errno is Native.Errno.EPERM or Native.Errno.EACCES or Native.Errno.EROFS ? StartFailure.PortAccessDenied : StartFailure.AddressNotAvailable,
         $"{path} cannot be given the mode {Convert.ToString((int)mode, 8)}: {Native.Errno.Describe(errno)}. Choose another directory, or leave out the mode.",
         errno);
 
-    /// <summary>For the file of a log.</summary>
+    /// <summary>The exception for the file of a log.</summary>
     internal static ServerStartException ForLog(string path, int errno) => errno switch
     {
         Native.Errno.EMFILE or Native.Errno.ENFILE => OutOfDescriptors(errno),
@@ -95,8 +95,8 @@ public sealed class ServerStartException : IOException
     private static ServerStartException ForLog(string path, int errno, string advice) => new(
         StartFailure.LogPathNotWritable, $"The log {path} cannot be opened for writing: {Native.Errno.Describe(errno)}. {advice}", errno);
 
-    /// <summary>For a call that is not about an address, or for a thread that could not be started.</summary>
-    /// <param name="e">What has failed.</param>
+    /// <summary>The exception for a call that is not about an address, or for a thread that could not be started.</summary>
+    /// <param name="e">The failure of the call or of the thread's start.</param>
     public static ServerStartException For(EngineException e)
     {
         ArgumentNullException.ThrowIfNull(e);
@@ -113,7 +113,7 @@ public sealed class ServerStartException : IOException
         _ => new(StartFailure.Other, $"The server cannot start: {e.Message}.", e.Errno),
     };
 
-    /// <summary>For a thread that could not be started.</summary>
+    /// <summary>The exception for a thread that could not be started.</summary>
     private static ServerStartException OutOfThreads(Exception cause) => new(
         StartFailure.ThreadLimit,
         "The process may start no further thread. Stop other servers or programs, ask for fewer workers or handlers, or raise the limit: " +

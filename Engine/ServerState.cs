@@ -1,23 +1,23 @@
 namespace C10kServer.Engine;
 
-/// <summary>Where a <see cref="Server"/> is in its life.</summary>
+/// <summary>The states of a <see cref="Server"/>.</summary>
 public enum ServerState
 {
-    /// <summary>Made, and not started yet.</summary>
+    /// <summary>The server was made, and not started yet.</summary>
     Created,
 
-    /// <summary>Listening and accepting.</summary>
+    /// <summary>The server listens and accepts.</summary>
     Running,
 
-    /// <summary>Listening; connections wait in the kernel's accept queue. Those that are open go on.</summary>
+    /// <summary>The server listens. New connections wait in the kernel's accept queue, and open connections go on.</summary>
     Suspended,
 
-    /// <summary>No longer listening; connections may finish, and after the last one the server stops.</summary>
+    /// <summary>The server no longer listens. Connections may finish, and after the last one the server stops.</summary>
     Draining,
 
-    /// <summary>Over: no descriptor and no thread is left, the counters are final.</summary>
+    /// <summary>The server has ended: no descriptor and no thread is left, and the counters are final.</summary>
     Stopped,
 
-    /// <summary>Over, because a thread of the engine failed; <see cref="Server.LastError"/> tells why.</summary>
+    /// <summary>The server has ended, because a thread of the engine failed; <see cref="Server.LastError"/> tells why.</summary>
     Faulted,
 }
