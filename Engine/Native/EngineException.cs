@@ -1,6 +1,6 @@
 namespace C10kServer.Engine;
 
-/// <summary>A system call failed that has no right to.</summary>
+/// <summary>A system call failed that should not fail.</summary>
 public sealed class EngineException : IOException
 {
     internal EngineException(string call, int errno, Exception? cause = null)

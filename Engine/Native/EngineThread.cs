@@ -1,21 +1,22 @@
 namespace C10kServer.Engine;
 
 /// <summary>
-/// A thread of the module: a background thread with a name, whose body ends in a last catch, because an exception that leaves a thread ends
+/// A thread of the module: a background thread with a name. Its body ends in a last catch, because an exception that leaves a thread ends
 /// the user's process (pitfall 44). The module makes no thread in any other way. Members may be called from any thread.
 /// </summary>
 public sealed class EngineThread
 {
-    /// <summary>The call that fails where the process may have no further thread.</summary>
+    /// <summary>The call that fails when the process may not have another thread.</summary>
     internal const string CreateCall = "pthread_create";
 
     private readonly Action _body;
     private readonly Action<Exception> _onFailure;
     private volatile Thread? _thread;
 
-    /// <param name="name">The thread's name, of which the kernel keeps 15 characters.</param>
+    /// <param name="name">The thread's name. The kernel keeps 15 characters of it.</param>
     /// <param name="body">What the thread does.</param>
-    /// <param name="onFailure">Told on the thread of the exception that has ended the body. What it throws itself is dropped.</param>
+    /// <param name="onFailure">Called on the thread with the exception that has ended the body. An exception that it throws itself is
+    /// dropped.</param>
     public EngineThread(string name, Action body, Action<Exception> onFailure)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -34,12 +35,12 @@ public sealed class EngineThread
     public bool IsCurrent => _thread == Thread.CurrentThread;
 
     /// <summary>Starts the thread.</summary>
-    /// <exception cref="EngineException">The process may have no further thread; nothing is left behind.</exception>
+    /// <exception cref="EngineException">The process may not have another thread; nothing is left behind.</exception>
     public void Start()
     {
         var thread = new Thread(Run) { IsBackground = true, Name = Name };
 
-        // Before the start: the body may ask whose thread it is on.
+        // The field is set before the start, because the body may ask whether it runs on this thread.
         _thread = thread;
         try
         {
@@ -53,12 +54,12 @@ public sealed class EngineThread
         }
     }
 
-    /// <summary>Waits for the thread's end. True when the thread has ended, or was never started.</summary>
+    /// <summary>Waits for the thread's end. Returns true when the thread has ended, or was never started.</summary>
     /// <param name="timeout">How long to wait.</param>
     public bool Join(TimeSpan timeout) =>
         _thread is not { } thread || (thread.ThreadState & ThreadState.Unstarted) != 0 || thread.Join(timeout);
 
-    /// <summary>Runs the body on the calling thread instead, with the same last catch: where <see cref="Start"/> has failed.</summary>
+    /// <summary>Runs the body on the calling thread instead, with the same last catch. For a caller whose <see cref="Start"/> has failed.</summary>
     public void RunHere() => Run();
 
     private void Run()
@@ -75,7 +76,7 @@ public sealed class EngineThread
             }
             catch (Exception)
             {
-                // The failure could not be told, for want of memory say. The thread ends, and the process goes on.
+                // The failure could not be reported, perhaps for lack of memory. The thread ends, and the process goes on.
             }
         }
     }

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace C10kServer.Engine.Native;
 
 /// <summary>
-/// One epoll and the array that it fills. Belongs to one thread, its loop's, which alone may wait, change interest and dispose.
-/// See epoll(7).
+/// One epoll and the array that it fills. It belongs to one thread, the one of its loop. Only this thread may wait, change interest and
+/// dispose. See epoll(7).
 /// </summary>
 internal sealed unsafe class Epoll : IDisposable
 {
@@ -21,12 +21,12 @@ internal sealed unsafe class Epoll : IDisposable
     private const int OpDel = 2;
     private const int OpMod = 3;
 
-    // struct epoll_event is packed on x86-64 alone: 12 bytes there, 16 elsewhere (pitfall 40). Constants to the JIT.
+    // struct epoll_event is packed only on x86-64: 12 bytes there, 16 bytes elsewhere (pitfall 40). These fields are constants to the JIT.
     private static readonly bool Packed = RuntimeInformation.ProcessArchitecture == Architecture.X64;
     private static readonly int DataOffset = Packed ? 4 : 8;
     private static readonly int Stride = Packed ? 12 : 16;
 
-    // Success alone is remembered: a process that had no descriptor left for the first try may have one for the next.
+    // Only success is remembered, because a process that had no descriptor left for the first try may have one for the next.
     private static volatile bool s_layoutChecked;
 
     private readonly Descriptor _descriptor;
@@ -61,7 +61,7 @@ internal sealed unsafe class Epoll : IDisposable
     /// <summary>The most events that one wait returns.</summary>
     internal int Capacity { get; }
 
-    /// <summary>Waits; returns the number of events, or the negative errno.</summary>
+    /// <summary>Waits. Returns the number of events, or the negative errno.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal int Wait(int timeoutMilliseconds)
     {
@@ -69,7 +69,7 @@ internal sealed unsafe class Epoll : IDisposable
         return n >= 0 ? n : -Errno.Last;
     }
 
-    /// <summary>What is ready, and the data word it was registered with.</summary>
+    /// <summary>What is ready on a descriptor, and the data word that the descriptor was registered with.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal uint Event(int index, out ulong data)
     {
@@ -78,15 +78,15 @@ internal sealed unsafe class Epoll : IDisposable
         return Unsafe.ReadUnaligned<uint>(e);
     }
 
-    /// <summary>0, or the errno.</summary>
+    /// <summary>Registers a descriptor. Returns 0, or the errno.</summary>
     internal int Add(int fd, uint interest, ulong data) => Control(OpAdd, fd, interest, data);
 
-    /// <summary>0, or the errno.</summary>
+    /// <summary>Changes the interest of a registered descriptor. Returns 0, or the errno.</summary>
     internal int Modify(int fd, uint interest, ulong data) => Control(OpMod, fd, interest, data);
 
     /// <summary>
-    /// Before every close: a copy that a forked child holds would keep the registration, and its events, alive (pitfall 6).
-    /// 0, or the errno.
+    /// Takes a descriptor out. Called before every close, because a copy that a forked child holds would keep the registration and its
+    /// events alive (pitfall 6). Returns 0, or the errno.
     /// </summary>
     internal int Delete(int fd) => Control(OpDel, fd, 0, 0);
 
@@ -107,7 +107,7 @@ internal sealed unsafe class Epoll : IDisposable
         return Libc.EpollCtl(_fd, operation, fd, e) == 0 ? 0 : Errno.Last;
     }
 
-    /// <summary>Once a process: two words go through the kernel and must come back, whatever the architecture is.</summary>
+    /// <summary>Called once a process. Two words go through the kernel and must come back, whatever the architecture is.</summary>
     private static void CheckLayout()
     {
         const ulong First = 0x0123_4567_89AB_CDEF;

@@ -43,6 +43,6 @@ internal static class Errno
     /// <summary>The errno of this thread's last call. Valid until its next call.</summary>
     internal static int Last => Marshal.GetLastPInvokeError();
 
-    /// <summary>The system's words for an error, with its number.</summary>
+    /// <summary>The system's text for an error, with its number.</summary>
     internal static string Describe(int errno) => $"{Marshal.GetPInvokeErrorMessage(errno)} (errno {errno})";
 }

@@ -13,10 +13,13 @@ internal static unsafe class EventFd
         return fd >= 0 ? new Descriptor(fd) : throw new EngineException("eventfd", Errno.Last);
     }
 
-    /// <summary>The bare number, for who closes it himself; below 0 with errno set.</summary>
+    /// <summary>Returns the bare number, for a caller that closes the descriptor itself; below 0 with errno set.</summary>
     internal static int TryOpen() => Libc.EventFd(0, Nonblock | Cloexec);
 
-    /// <summary>From any thread. Registered edge-triggered, each signal is one event, and the counter need not be read.</summary>
+    /// <summary>
+    /// May be called from any thread. If the eventfd is registered edge-triggered, each signal is one event, and the counter need not be
+    /// read.
+    /// </summary>
     internal static void Signal(Descriptor eventFd)
     {
         ulong one = 1;
@@ -25,7 +28,7 @@ internal static unsafe class EventFd
             int errno = Errno.Last;
             if (errno != Errno.EINTR)
             {
-                // EAGAIN would take 2^64 - 2 signals; anything else means that the descriptor is not ours.
+                // EAGAIN would take 2^64 - 2 signals. Any other error means that the descriptor is not ours.
                 throw new EngineException("write to an eventfd", errno);
             }
         }

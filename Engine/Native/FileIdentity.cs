@@ -2,17 +2,20 @@ using System.Text;
 
 namespace C10kServer.Engine.Native;
 
-/// <summary>Which file it is, whatever it is called. See statx(2).</summary>
+/// <summary>The identity of a file, whatever the file is called. See statx(2).</summary>
 internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uint Minor, int Type)
 {
     private const int TypeSocket = 0xC000;
 
-    // Of struct statx.
+    // The length of struct statx.
     private const int StatxLength = 256;
 
     internal bool IsSocket => Type == TypeSocket;
 
-    /// <summary>The file at a path, links not followed unless that is said; the default where there is none, or none that we may see.</summary>
+    /// <summary>
+    /// The file at a path. Links are not followed unless that is asked for. Returns the default if there is no file, or none that we may
+    /// see.
+    /// </summary>
     internal static FileIdentity Of(string path, bool follow = false)
     {
         const int CurrentDirectory = -100;
@@ -27,8 +30,8 @@ internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uin
         return Look(fd, "", EmptyPath);
     }
 
-    /// <summary>The size of a file, or -1 where there is none that we may see.</summary>
-    /// <param name="path">Its path, with a zero at the end.</param>
+    /// <summary>The size of a file, or -1 if there is no file that we may see.</summary>
+    /// <param name="path">The file's path, with a zero at the end.</param>
     internal static long SizeOf(byte* path)
     {
         const int CurrentDirectory = -100;
@@ -40,7 +43,7 @@ internal readonly unsafe record struct FileIdentity(ulong Inode, uint Major, uin
 
     private static FileIdentity Look(int directory, string path, int flags)
     {
-        // struct statx, which is the same on every architecture.
+        // The offsets of struct statx are the same on every architecture.
         const int OffsetMode = 28;
         const int OffsetInode = 32;
         const int OffsetMajor = 136;

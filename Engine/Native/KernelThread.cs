@@ -15,12 +15,12 @@ internal static unsafe class KernelThread
     }
 
     /// <summary>
-    /// CPU time of a thread of this process, without its help: a loop that measured itself would pay for two clocks a turn.
-    /// Zero when the thread is gone.
+    /// The CPU time of a thread of this process, without that thread's help, because a loop that measured itself would pay for two clocks a
+    /// turn. Zero when the thread has ended.
     /// </summary>
     internal static TimeSpan CpuTime(int threadId)
     {
-        // pthread_getcpuclockid(3): the id of a thread's CPU clock is made of its kernel id.
+        // pthread_getcpuclockid(3): the id of a thread's CPU clock is made from the thread's kernel id.
         const int PerThread = 4;
         const int Scheduler = 2;
         long* time = stackalloc long[2];

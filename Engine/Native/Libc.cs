@@ -3,9 +3,9 @@ using System.Runtime.InteropServices;
 namespace C10kServer.Engine.Native;
 
 /// <summary>
-/// The system calls, as they are. The library is exactly "libc" everywhere, so that a test can put a shim in its place with
-/// an import resolver. errno is fetched by the marshaller before anything else can overwrite it (pitfall 39): read it
-/// with <see cref="Errno.Last"/> and at once.
+/// The system calls, as they are. The library is exactly "libc" everywhere, so that a test can put a shim in its place with an import
+/// resolver. The marshaller fetches errno before anything else can overwrite it (pitfall 39). Read it with <see cref="Errno.Last"/>, and at
+/// once.
 /// </summary>
 internal static unsafe partial class Libc
 {
@@ -92,7 +92,7 @@ internal static unsafe partial class Libc
     [LibraryImport(Name, EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(Descriptor fd, void* buffer, nuint length);
 
-    // Of the calling thread, in glibc and in musl. pthread_sigmask is in another library where glibc is older than 2.32.
+    // In glibc and in musl, this sets the mask of the calling thread. pthread_sigmask is in another library if glibc is older than 2.32.
     [LibraryImport(Name, EntryPoint = "sigprocmask", SetLastError = true)]
     internal static partial int SigProcMask(int how, ulong* set, ulong* old);
 

@@ -1,12 +1,12 @@
 namespace C10kServer.Engine.Native;
 
-/// <summary>How many descriptors the process has open, and how many it may have. From any thread.</summary>
+/// <summary>How many descriptors the process has open, and how many it may have. May be used from any thread.</summary>
 internal static unsafe class OpenDescriptors
 {
-    /// <summary>Descriptors for the shell's own files, pipes and assemblies while a server is full.</summary>
+    /// <summary>The descriptors that are left for the shell's own files, pipes and assemblies while a server is full.</summary>
     internal const int Reserve = 64;
 
-    /// <summary>Descriptors that are free for connections, of how many, and how many are open.</summary>
+    /// <summary>How many descriptors are free for connections, how many the process may have, and how many are open.</summary>
     /// <exception cref="EngineException">The process has no descriptor left.</exception>
     internal static (int Free, int Limit, int Open) Count()
     {
@@ -14,17 +14,17 @@ internal static unsafe class OpenDescriptors
         return (Math.Max(0, limit - open - Reserve), limit, open);
     }
 
-    /// <summary>The descriptors that the process may have, and those that are open.</summary>
+    /// <summary>How many descriptors the process may have, and how many are open.</summary>
     /// <exception cref="EngineException">The process has no descriptor left.</exception>
     internal static (int Limit, int Open) Read() => (ReadLimit(), CountOpen());
 
-    /// <summary>Descriptors that the process may still open; below 0 where the limit was lowered under what is open.</summary>
+    /// <summary>How many descriptors the process may still open; below 0 if the limit was lowered below what is open.</summary>
     internal static int CountFree()
     {
         int limit = ReadLimit();
         fixed (byte* path = "/proc/self/fd\0"u8)
         {
-            // The size of that directory is their number since Linux 6.2, and 0 before.
+            // The size of this directory is the number of descriptors since Linux 6.2, and was 0 before.
             long open = FileIdentity.SizeOf(path);
             return limit - (open > 0 ? (int)open : CountOpenOrLimit(limit));
         }
@@ -47,7 +47,7 @@ internal static unsafe class OpenDescriptors
         }
         catch (EngineException)
         {
-            // Counting takes a descriptor, and there is none.
+            // Counting takes a descriptor, and none is left.
             return limit;
         }
     }

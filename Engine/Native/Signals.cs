@@ -9,7 +9,9 @@ internal static unsafe class Signals
     // A sigset_t has 128 bytes in glibc and in musl.
     private const int SetWords = 16;
 
-    /// <summary>The signal does not interrupt this thread any more. The process's other threads, and its children, are as before.</summary>
+    /// <summary>
+    /// Blocks a signal, so that it does not interrupt this thread any more. The process's other threads and its children are not affected.
+    /// </summary>
     internal static void Block(int signal)
     {
         const int SignalBlock = 0;

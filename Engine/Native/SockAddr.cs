@@ -5,8 +5,8 @@ using System.Text;
 namespace C10kServer.Engine.Native;
 
 /// <summary>
-/// A socket address in 28 bytes, without a managed object: ten thousand idle connections each keep one. The port of
-/// a sockaddr is in network order, sockaddr_in6 has 28 bytes with the scope id at 24 (pitfall 41).
+/// A socket address in 28 bytes, without a managed object, because ten thousand idle connections each keep one. The port of a sockaddr is
+/// in network order. sockaddr_in6 has 28 bytes, with the scope id at 24 (pitfall 41).
 /// </summary>
 internal readonly struct SockAddr : IEquatable<SockAddr>
 {
@@ -14,10 +14,10 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
     internal const int AfInet = 2;
     internal const int AfInet6 = 10;
 
-    /// <summary>sockaddr_storage: whatever the kernel writes fits.</summary>
+    /// <summary>The length of sockaddr_storage. Everything that the kernel writes fits into it.</summary>
     internal const int MaxLength = 128;
 
-    /// <summary>Bytes of a Unix domain socket's path at most: sun_path has 108, with a zero at the end.</summary>
+    /// <summary>The most bytes of a Unix domain socket's path. sun_path has 108 bytes, including a zero at the end.</summary>
     internal const int MaxPathLength = 107;
 
     private const int Inet4Length = 16;
@@ -36,19 +36,19 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
 
     internal int Port => _port;
 
-    /// <summary>False for a client of a Unix domain socket.</summary>
+    /// <summary>Whether there is an address. A client of a Unix domain socket has none.</summary>
     internal bool HasAddress => _family != 0;
 
     /// <summary>
-    /// What one client can have all addresses of: an IPv4 address, mapped into IPv6 or not, and of an IPv6 address its first 64 bits with
-    /// the zone, because a host chooses the other 64 as it likes (pitfall 58).
+    /// The network that counts as one client: an IPv4 address, mapped into IPv6 or not, or the first 64 bits of an IPv6 address with the zone.
+    /// One client can have all addresses of such a network, because a host chooses the other 64 bits as it likes (pitfall 58).
     /// </summary>
     internal SockAddr Network() => IsIPv4 ? new SockAddr(AfInet, 0, 0, (uint)_low, 0) : new SockAddr(_family, 0, _high, 0, _scope);
 
-    // Plain, or mapped into IPv6 by a dual-stack socket (::ffff:a.b.c.d).
+    // The address is plain IPv4, or IPv4 that a dual-stack socket has mapped into IPv6 (::ffff:a.b.c.d).
     private bool IsIPv4 => _family == AfInet || (_family == AfInet6 && _high == 0 && _low >> 32 == 0x0000_FFFF);
 
-    /// <summary>Fills a sockaddr_un for the kernel, of MaxLength bytes; returns its length.</summary>
+    /// <summary>Fills a sockaddr_un of MaxLength bytes for the kernel, and returns its length.</summary>
     internal static unsafe uint WriteUnix(string path, byte* address)
     {
         var bytes = new Span<byte>(address, MaxLength);
@@ -58,7 +58,7 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
         return (uint)(2 + n + 1);
     }
 
-    /// <summary>What the kernel wrote. A family that is none of ours reads as no address at all.</summary>
+    /// <summary>Reads what the kernel wrote. A family that the engine does not use reads as no address at all.</summary>
     internal static SockAddr Read(ReadOnlySpan<byte> bytes)
     {
         ushort family = bytes.Length >= 2 ? BitConverter.ToUInt16(bytes) : (ushort)0;
@@ -94,7 +94,7 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
                 (uint)address.ScopeId);
     }
 
-    /// <summary>Fills a sockaddr for the kernel; returns its length.</summary>
+    /// <summary>Fills a sockaddr for the kernel, and returns its length.</summary>
     internal int Write(Span<byte> bytes)
     {
         bytes.Clear();
@@ -112,7 +112,7 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
         return Inet6Length;
     }
 
-    /// <summary>For people: an IPv4 address mapped into IPv6 is shown as the IPv4 address it is (pitfall 47).</summary>
+    /// <summary>The address for people. An IPv4 address that is mapped into IPv6 is shown as the IPv4 address that it is (pitfall 47).</summary>
     internal EndPoint ToEndPoint()
     {
         if (IsIPv4)
@@ -130,7 +130,7 @@ internal readonly struct SockAddr : IEquatable<SockAddr>
             return new IPEndPoint(new IPAddress(raw, _scope), _port);
         }
 
-        // A client of a Unix domain socket: it has no address.
+        // A client of a Unix domain socket has no address.
         return new UnixEndPoint("");
     }
 

@@ -24,7 +24,7 @@ internal static unsafe class Sockets
     internal const int IpProtoIpv6 = 41;
     internal const int Ipv6Only = 26;
 
-    /// <summary>On every send: a peer that is gone must not raise SIGPIPE in the user's shell (pitfall 14).</summary>
+    /// <summary>Set on every send, because a peer that is gone must not raise SIGPIPE in the user's shell (pitfall 14).</summary>
     internal const int MsgNoSignal = 0x4000;
 
     internal const int ShutWrite = 1;
@@ -33,11 +33,11 @@ internal static unsafe class Sockets
     private const nuint SiocOutQ = 0x5411;
     private const nuint FioNRead = 0x541B;
 
-    /// <summary>0, or the errno.</summary>
+    /// <summary>Sets an option of a socket. Returns 0, or the errno.</summary>
     internal static int SetOption(int fd, int level, int option, int value) =>
         Libc.SetSockOpt(fd, level, option, &value, sizeof(int)) == 0 ? 0 : Errno.Last;
 
-    /// <summary>The value, or -1 for what is no socket.</summary>
+    /// <summary>The value of an option, or -1 if the descriptor is not a socket.</summary>
     internal static int GetOption(int fd, int level, int option)
     {
         int value = 0;
@@ -45,14 +45,17 @@ internal static unsafe class Sockets
         return Libc.GetSockOpt(fd, level, option, &value, &length) == 0 ? value : -1;
     }
 
-    /// <summary>Another descriptor for the same socket, which the processes that we start do not get; -1 leaves the errno.</summary>
+    /// <summary>
+    /// Makes another descriptor for the same socket. The processes that we start do not get it. Returns -1 after a failure, and leaves the
+    /// errno.
+    /// </summary>
     internal static int Duplicate(int fd)
     {
         const int DuplicateCloseOnExec = 1030;
         return Libc.Fcntl(fd, DuplicateCloseOnExec, 0);
     }
 
-    /// <summary>0, or the errno.</summary>
+    /// <summary>Makes a socket nonblocking. Returns 0, or the errno.</summary>
     internal static int SetNonblocking(int fd)
     {
         const int GetStatusFlags = 3;
@@ -82,7 +85,7 @@ internal static unsafe class Sockets
             : default;
     }
 
-    /// <summary>The error that waits on a socket, which is cleared by asking; 0 for none.</summary>
+    /// <summary>The error that waits on a socket; 0 for none. Asking for the error clears it.</summary>
     internal static int TakeError(int fd)
     {
         int error = 0;
@@ -97,7 +100,7 @@ internal static unsafe class Sockets
         return Libc.Ioctl(fd, FioNRead, &bytes) == 0 ? bytes : 0;
     }
 
-    /// <summary>The bytes that the kernel holds and the peer has not acknowledged.</summary>
+    /// <summary>The bytes that the kernel holds and that the peer has not acknowledged.</summary>
     internal static int UnsentBytes(int fd)
     {
         int bytes = 0;

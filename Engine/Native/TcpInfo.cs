@@ -17,12 +17,12 @@ internal static unsafe class TcpInfo
     private const int OffsetMinRtt = 148;
     private const int OffsetDeliveryRate = 160;
 
-    // The least round-trip time before there was any.
+    // The kernel's value of the least round-trip time before any was measured.
     private const uint NotMeasured = uint.MaxValue;
 
     private const double MicrosecondsPerMillisecond = 1000;
 
-    /// <summary>What the kernel says of a connection. Null for what is no TCP socket, and in a kernel from before 4.9.</summary>
+    /// <summary>What the kernel says of a connection. Null if the descriptor is not a TCP socket, and in a kernel from before 4.9.</summary>
     internal static Fields? Read(int fd)
     {
         byte* info = stackalloc byte[Size];
@@ -43,10 +43,10 @@ internal static unsafe class TcpInfo
             Unsafe.ReadUnaligned<long>(info + OffsetDeliveryRate));
     }
 
-    /// <summary>The connections that a listening socket has not accepted yet; null where the kernel does not tell.</summary>
+    /// <summary>The number of connections that a listening socket has not accepted yet; null if the kernel does not tell.</summary>
     internal static int? ReadQueueLength(int fd)
     {
-        // For a socket that listens, this field is the length of its queue.
+        // For a listening socket, this field is the length of its queue.
         byte* info = stackalloc byte[Size];
         uint length = Size;
         return Libc.GetSockOpt(fd, Sockets.IpProtoTcp, Option, info, &length) == 0 && length > OffsetUnacked
@@ -56,7 +56,7 @@ internal static unsafe class TcpInfo
 
     /// <param name="State">The kernel's number of the connection's state.</param>
     /// <param name="RttMs">Round-trip time, smoothed, in milliseconds.</param>
-    /// <param name="RttVarMs">Its variation, in milliseconds.</param>
+    /// <param name="RttVarMs">Variation of the round-trip time, in milliseconds.</param>
     /// <param name="MinRttMs">The least round-trip time seen, in milliseconds.</param>
     /// <param name="Retransmits">Segments sent again in all.</param>
     /// <param name="Cwnd">Congestion window, in segments.</param>

@@ -1,6 +1,6 @@
 namespace C10kServer.Engine.Native;
 
-/// <summary>A timer that an epoll can wait for, to the nanosecond: epoll_wait itself counts in milliseconds. See timerfd_create(2).</summary>
+/// <summary>A timer that an epoll can wait for, to the nanosecond. epoll_wait itself counts in milliseconds. See timerfd_create(2).</summary>
 internal static unsafe class TimerFd
 {
     private const int Monotonic = 1;
@@ -15,7 +15,7 @@ internal static unsafe class TimerFd
         return fd >= 0 ? new Descriptor(fd) : throw new EngineException("timerfd_create", Errno.Last);
     }
 
-    /// <summary>Fires once, so many nanoseconds from now. Registered edge-triggered it need not be read.</summary>
+    /// <summary>Fires once, this many nanoseconds from now. If the timer is registered edge-triggered, it need not be read.</summary>
     internal static void Arm(int fd, long nanoseconds)
     {
         // struct itimerspec: interval and value, each in seconds and nanoseconds. A value of zero would disarm.

@@ -5,10 +5,10 @@ namespace C10kServer.Engine;
 /// <summary>The path of a Unix domain socket. A client of such a socket has none, because a client need not bind.</summary>
 public sealed class UnixEndPoint(string path) : EndPoint, IEquatable<UnixEndPoint>
 {
-    /// <summary>Empty for a client.</summary>
+    /// <summary>The path; empty for a client.</summary>
     public string Path { get; } = path;
 
-    /// <summary>The path for people: escaped, because a file's name may hold any character. <see cref="Path"/> has it as it is.</summary>
+    /// <summary>The path for people. It is escaped, because a file's name may hold any character. <see cref="Path"/> has it unescaped.</summary>
     /// <returns>For instance "unix:/run/web.sock".</returns>
     public override string ToString() => $"unix:{SafeText.Escape(Path)}";
 
