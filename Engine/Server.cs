@@ -131,7 +131,7 @@ public sealed partial class Server : IDisposable
     /// <summary>Stops the server.</summary>
     public void Dispose() => Stop();
 
-    /// <summary>Called before the caller waits for the engine's threads.</summary>
+    /// <summary>Refuses a caller on one of the engine's threads. For methods that wait for these threads.</summary>
     /// <exception cref="InvalidOperationException">The caller is one of the engine's threads, which cannot wait for itself.</exception>
     public void RefuseOwnThread()
     {

@@ -106,14 +106,14 @@ public sealed record ServerOptions
     public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
-    /// In bytes. When a connection has more output than this queued, its reading is paused until half of this is left. Handler threads get no further
-    /// message of the connection meanwhile.
+    /// In bytes. When more output than this is queued, the connection's reading is paused until half of this is left. Handler threads get
+    /// no further message of the connection meanwhile.
     /// </summary>
     public int HighWaterMark { get; init; } = 64 * 1024;
 
     /// <summary>
-    /// In bytes. A connection whose handler would queue more output than this is reset. Output that the socket takes at once is not queued and does
-    /// not count, however long it is. A handler thread or another sender that would queue more causes no reset: see
+    /// In bytes. A connection whose handler would queue more output than this is reset. Output that the socket takes at once is not queued
+    /// and does not count, however long it is. A handler thread or another sender that would queue more causes no reset: see
     /// <see cref="Session.Send"/> and <see cref="SendOutcome.QueueFull"/>. What a handler thread answers to one message is not bounded.
     /// </summary>
     public int MaxSendQueue { get; init; } = 8 * 1024 * 1024;

@@ -88,7 +88,7 @@ internal sealed class AcceptLoop : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Called from any thread when the server's intake has changed.</summary>
+    /// <summary>Wakes the loop when the server's intake has changed. May be called from any thread.</summary>
     internal void Wake()
     {
         try
@@ -102,7 +102,8 @@ internal sealed class AcceptLoop : IDisposable
     }
 
     /// <summary>
-    /// Called on the thread that owned the sockets. The AcceptLoop accepts from them from now on. After the loop's end they are closed.
+    /// Takes sockets over. Called on the thread that owned them. The AcceptLoop accepts from them from now on. After the loop's end they
+    /// are closed.
     /// </summary>
     internal void TakeOver(ListeningSocket[] sockets)
     {

@@ -107,8 +107,7 @@ internal sealed unsafe partial class Acceptor : IDisposable
     }
 
     /// <summary>
-    /// May be called from any thread, for an acceptor whose own thread is held up. New clients are refused from now on, and the port is
-    /// free.
+    /// Refuses new clients from now on, and frees the port. May be called from any thread, for an acceptor whose own thread is held up.
     /// </summary>
     internal void Silence()
     {

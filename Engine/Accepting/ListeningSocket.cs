@@ -197,9 +197,9 @@ internal sealed class ListeningSocket : IDisposable
     internal EndPoint LocalEndPointOf(int fd) => _wildcard ? Sockets.LocalAddress(fd).ToEndPoint() : EndPoint;
 
     /// <summary>
-    /// May be called from any thread, beside the owner's. The socket stops listening, and clients that wait are reset. The owner must still
-    /// close the descriptor. On Linux, shutdown(2) on a listening socket ends listening for every copy of the descriptor, so a socket that
-    /// systemd holds, too, is left alone.
+    /// Ends listening, and resets the clients that wait. May be called from any thread, besides the owner's. The owner must still close the
+    /// descriptor. On Linux, shutdown(2) on a listening socket ends listening for every copy of the descriptor, so a socket that systemd
+    /// holds, too, is left alone.
     /// </summary>
     internal void Silence()
     {

@@ -26,7 +26,7 @@ public sealed class SocketHandover : IDisposable
         left.ForEach(static socket => socket.Dispose());
     }
 
-    /// <summary>Called on the thread that owned the sockets.</summary>
+    /// <summary>Adds sockets. Called on the thread that owned them.</summary>
     internal void Add(IEnumerable<ListeningSocket> sockets)
     {
         List<ListeningSocket> late = [];

@@ -7,9 +7,9 @@ namespace C10kServer.Engine;
 public sealed partial class Connection
 {
     /// <summary>
-    /// Closes in order. The queued output is sent first, and then our end. After that, what the peer still sends is read and dropped until
-    /// the peer's end comes or the linger timeout is over, so that no answer is cut off by a reset (pitfall 16). Read requests end with the
-    /// close reason.
+    /// Closes in order. The queued output is sent first, and then the end of our output. After that, what the peer still sends is read and
+    /// dropped until the peer's end comes or the linger timeout is over, so that no answer is cut off by a reset (pitfall 16). Read
+    /// requests end with the close reason.
     /// </summary>
     public void Close()
     {
@@ -30,8 +30,7 @@ public sealed partial class Connection
         Abort(CloseReason.Aborted);
     }
 
-    // When a Unix peer has not read all answers, its socket reports this with the error of a reset, behind all the bytes that the peer has
-    // sent.
+    // A Unix peer that closes without having read all answers causes the error of a reset, behind all the bytes that the peer has sent.
     private CloseReason EndReason => (_flags & Flags.PeerReset) != 0 ? CloseReason.Reset : CloseReason.PeerClosed;
 
     // A Unix peer has no name, so its address is not an IP address.
@@ -56,8 +55,8 @@ public sealed partial class Connection
     }
 
     /// <summary>
-    /// Closes because a message is longer than it may be, and reports this, because somebody has to raise the limit for a client that meets
-    /// it.
+    /// Closes the connection, because a message is longer than it may be. The end is reported, because somebody must raise the limit for a
+    /// client that meets it.
     /// </summary>
     private void CloseTooLong(long most, bool byHandler = false)
     {
@@ -142,7 +141,7 @@ public sealed partial class Connection
     /// <summary>
     /// Handles ERR or HUP while the connection does not read. epoll reports both even if it was asked for nothing. With TCP, the peer has
     /// reset the connection. It closes, because it must not spin (pitfall 12). A Unix socket raises HUP as soon as the peer closes, and the
-    /// peer's bytes still wait then (pitfall 51). Its descriptor leaves the epoll set until reading goes on.
+    /// peer's bytes still wait then (pitfall 51). The connection's descriptor leaves the epoll set until reading goes on.
     /// </summary>
     private void OnHangUp()
     {

@@ -2,7 +2,7 @@ using C10kServer.Engine.Native;
 
 namespace C10kServer.Engine;
 
-// The deadlines by which a connection must have come further. The timer wheel asks for them.
+// The deadlines by which a connection must have made progress. The timer wheel asks for them.
 public sealed partial class Connection
 {
     ITimed? ITimed.Next { get; set; }
@@ -84,9 +84,9 @@ public sealed partial class Connection
         : CloseReason.None;
 
     /// <summary>
-    /// Whether a connection on which no bytes have moved for the idle timeout is still not idle. This is so if its handler works, because
-    /// handlers have a timeout of their own, or if its peer has taken some of an answer that the kernel holds. A peer that takes nothing
-    /// gets one further idle timeout, counted from the first check.
+    /// Whether a connection on which no bytes have moved for the idle timeout is still not idle. This is so if its handler works (a handler
+    /// has a timeout of its own), or if its peer has taken some of an answer that the kernel holds. A peer that takes nothing gets one
+    /// further idle timeout, counted from the first check.
     /// </summary>
     private bool Stirs(long now)
     {

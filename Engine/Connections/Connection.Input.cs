@@ -106,7 +106,7 @@ public sealed partial class Connection
             }
             else if (n == 0)
             {
-                // Only this is the peer's end, because RDHUP comes while bytes are still to be read (pitfalls 9, 10).
+                // Only a recv that returns 0 is the peer's end, because RDHUP comes while bytes are still to be read (pitfalls 9, 10).
                 OnPeerEnd();
                 return;
             }

@@ -7,11 +7,11 @@ namespace C10kServer.Engine;
 public sealed partial class Connection
 {
     /// <summary>
-    /// Detaches the connection from its worker, which has already taken it out of its lists. Called on that worker's thread. Afterwards the
-    /// connection belongs to the new worker, and nobody touches it before <see cref="Attach"/>.
+    /// Detaches the connection from its worker, which has already taken the connection out of its lists. Called on that worker's thread.
+    /// Afterwards the connection belongs to the new worker, and nobody touches it before <see cref="Attach"/>.
     /// </summary>
     /// <param name="newWorker">The connection's owner from then on.</param>
-    /// <param name="output">Takes the queued output. The array has exactly its length.</param>
+    /// <param name="output">Takes the queued output. The array has exactly the length of the queue.</param>
     internal void Detach(Worker newWorker, byte[] output)
     {
         Debug.Assert(_state != ConnectionState.Closed, "a closed connection stays to be reaped");

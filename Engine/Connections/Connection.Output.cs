@@ -234,7 +234,8 @@ public sealed partial class Connection
     }
 
     /// <summary>
-    /// Called when the connection is closing and all output is with the kernel. Sends the peer our end, and lingers for the peer's end.
+    /// Called when the connection is closing and all output is with the kernel. Tells the peer that our output has ended, and lingers for
+    /// the peer's end.
     /// </summary>
     private void EndOutput()
     {

@@ -80,10 +80,10 @@ internal sealed class InputBuffer(InputPool pool)
         }
     }
 
-    /// <summary>The connection leaves the worker that owns the pool.</summary>
+    /// <summary>Called when the connection leaves the worker that owns the pool.</summary>
     internal void Leave() => _pool.Leave(Held);
 
-    /// <summary>The connection has come to the worker that owns the pool.</summary>
+    /// <summary>Called when the connection has come to the worker that owns the pool.</summary>
     internal void Enter(InputPool pool)
     {
         _pool = pool;

@@ -84,8 +84,8 @@ internal sealed class Mailbox : IDisposable
     internal bool HasPosts => Volatile.Read(ref _waiting);
 
     /// <summary>
-    /// May be called from any thread. Returns false when the worker has ended: the command was not taken, and what it owns still belongs to
-    /// the caller.
+    /// Posts a command. May be called from any thread. Returns false when the worker has ended: the command was not taken, and what it owns
+    /// still belongs to the caller.
     /// </summary>
     /// <param name="command">The command.</param>
     /// <param name="wake">Whether the consumer is woken for the command. Otherwise the caller calls <see cref="Wake"/> soon.</param>
@@ -108,8 +108,8 @@ internal sealed class Mailbox : IDisposable
     }
 
     /// <summary>
-    /// May be called from any thread. Wakes the consumer for commands that were posted without a wake-up, if it has not seen them by
-    /// itself.
+    /// Wakes the consumer for commands that were posted without a wake-up, unless it has seen them by itself. May be called from any
+    /// thread.
     /// </summary>
     internal void Wake()
     {
@@ -126,7 +126,9 @@ internal sealed class Mailbox : IDisposable
         Signal();
     }
 
-    /// <summary>Called on the consumer's thread. Returns false when no command waits; the next post then signals again.</summary>
+    /// <summary>
+    /// Takes the next command. Called on the consumer's thread. Returns false when no command waits; the next post then signals again.
+    /// </summary>
     internal bool TryTake(out Command command)
     {
         if (_taken.Count == 0)

@@ -119,7 +119,7 @@ internal sealed unsafe partial class Worker
         }
         catch (Exception e)
         {
-            // What takes no memory comes first.
+            // The steps that take no memory come first.
             Counters.HandlerErrors++;
             Refuse(command);
             _server.OnHandlerFactoryError(e);

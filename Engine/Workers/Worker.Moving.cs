@@ -113,7 +113,7 @@ internal sealed unsafe partial class Worker
                 && _server.Workers.Next() is { } heir && heir != this
                 && !Move(connection, heir) && _server.State == ServerState.Faulted)
             {
-                // The other workers have ended, because the server has. To wait for others would be to spin.
+                // The other workers have ended, because the server has. Waiting for others would mean spinning.
                 Stop(reset: false);
                 return;
             }

@@ -155,15 +155,18 @@ internal sealed unsafe partial class Worker : IDisposable
         _thread.Start();
     }
 
-    /// <summary>May be called from any thread. Returns false when the worker has ended; what the command owns then belongs to the caller.</summary>
+    /// <summary>
+    /// Posts a command to the worker. May be called from any thread. Returns false when the worker has ended; what the command owns then
+    /// belongs to the caller.
+    /// </summary>
     internal bool Post(in Command command, bool wake = true) => _mailbox.Post(command, wake);
 
     /// <summary>Wakes the worker for commands that were posted without a wake-up. May be called from any thread.</summary>
     internal void Wake() => _mailbox.Wake();
 
     /// <summary>
-    /// May be called from any thread except an engine thread. Returns false when the thread did not end in time, because a handler blocks
-    /// it.
+    /// Waits for the thread's end. May be called from any thread except an engine thread. Returns false when the thread did not end in
+    /// time, because a handler blocks it.
     /// </summary>
     internal bool Join(TimeSpan timeout) => _thread.Join(timeout);
 
@@ -263,7 +266,7 @@ internal sealed unsafe partial class Worker : IDisposable
         Reap();
         if (_retiring && !_mailboxPending)
         {
-            // Not before the mailbox is empty, because walks and questions must still find the connections here.
+            // The handover comes only when the mailbox is empty, because walks and questions must still find the connections here.
             HandOver();
         }
     }

@@ -162,7 +162,7 @@ internal sealed class WorkerPool
     /// <summary>Called after the workers were told to stop. Returns the workers that have not ended in time.</summary>
     internal IReadOnlyList<Worker> Join(long deadline) => [.. _workers.Concat(_leaving).Where(worker => !worker.Join(Remaining(deadline)))];
 
-    /// <summary>Called before the caller waits for an answer of the workers.</summary>
+    /// <summary>Refuses a caller on a worker's thread. For methods that wait for an answer of the workers.</summary>
     /// <exception cref="InvalidOperationException">The calling thread is a worker's, which would wait for itself.</exception>
     internal void RefuseOwnThread()
     {
