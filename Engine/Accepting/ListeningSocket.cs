@@ -155,7 +155,7 @@ internal sealed class ListeningSocket : IDisposable
     /// open, so that a start that fails afterwards leaves it to the next start. Both descriptors share one socket, so what is set here is
     /// set for both.
     /// </summary>
-    /// <exception cref="ServerStartException">The descriptor does not belong to a listening stream socket, or the socket refuses an option.</exception>
+    /// <exception cref="ServerStartException">The descriptor is not a listening stream socket, or the socket refuses an option.</exception>
     internal static ListeningSocket Adopt(int fd, ServerOptions options)
     {
         if (Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoAcceptConn) != 1 || Sockets.GetOption(fd, Sockets.SolSocket, Sockets.SoType) != Sockets.Stream)
