@@ -1,6 +1,6 @@
 namespace C10kServer.Engine;
 
-// What a server counts. The counters may be read from any thread, and each counter is written by one thread.
+// What a server counts. From any thread. A worker's counters are written by that worker alone; the sums are made when they are asked for.
 public sealed partial class Server
 {
     /// <summary>Connections accepted and not closed yet.</summary>

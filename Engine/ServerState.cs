@@ -15,7 +15,7 @@ public enum ServerState
     /// <summary>The server no longer listens. Connections may finish, and after the last one the server stops.</summary>
     Draining,
 
-    /// <summary>The server has ended: no descriptor and no thread is left, and the counters are final.</summary>
+    /// <summary>The server has ended: no descriptor is left, no thread except one that a handler blocks, and the counters are final.</summary>
     Stopped,
 
     /// <summary>The server has ended, because a thread of the engine failed; <see cref="Server.LastError"/> tells why.</summary>

@@ -5,8 +5,8 @@ namespace C10kServer.Engine;
 /// <summary>
 /// The acceptor's thread, with an epoll of its own for the listening sockets and a wake-up. It deals accepted descriptors to the workers.
 /// Each descriptor belongs to the AcceptLoop until a worker's mailbox has taken it. With ReusePort the sockets belong to the workers. If a
-/// server was started with one worker, the sockets belong to that worker until there are more. In both cases the AcceptLoop only samples
-/// the rates.
+/// server was started with one worker, the sockets belong to that worker until there are more. In both cases the AcceptLoop samples the
+/// rates, ends drains and logs what the throttles left out.
 /// </summary>
 internal sealed class AcceptLoop : IDisposable
 {
@@ -176,7 +176,7 @@ internal sealed class AcceptLoop : IDisposable
         }
     }
 
-    /// <summary>Runs a turn. An allocation that fails costs the rest of the turn. What epoll reported is level-triggered and comes again.</summary>
+    /// <summary>Runs a turn. An allocation that fails costs the rest of the turn, and the next turn finds the same work again.</summary>
     private void TryTurn()
     {
         try

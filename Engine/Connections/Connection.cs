@@ -196,7 +196,7 @@ public sealed partial class Connection : ITimed
         Pause(Flags.PausedByHandler);
     }
 
-    /// <summary>Receives again, unless an administrator or backpressure has paused reading, too.</summary>
+    /// <summary>Receives again, unless reading is paused for another reason, too: see <see cref="ReadPaused"/>.</summary>
     public void ResumeReading()
     {
         CheckThread();

@@ -53,7 +53,7 @@ public sealed record ConnectionInfo
     /// <summary>Bytes written that the socket has not taken yet.</summary>
     public required long SendQueue { get; init; }
 
-    /// <summary>Reading is paused by the handler, by an administrator or by backpressure.</summary>
+    /// <summary>Reading is paused: see <see cref="Connection.ReadPaused"/>.</summary>
     public required bool ReadPaused { get; init; }
 
     /// <summary>The handler's own state, from <see cref="Connection.Tag"/>.</summary>

@@ -96,7 +96,9 @@ public class DescriptorLimitTests
                 if (lower)
                 {
                     Eventually.True(() => faulty.Server.AcceptErrors > 10);
-                    Assert.InRange(faulty.Server.ConnectionCount, 1, Spare - DescriptorReserve.Margin);
+
+                    // A part of the margin may be gone, because the opener's file comes and goes while descriptors are counted.
+                    Assert.InRange(faulty.Server.ConnectionCount, 1, Spare - (DescriptorReserve.Margin / 2));
                 }
 
                 Volatile.Write(ref stop, true);

@@ -242,7 +242,7 @@ public class DescriptorTests
         List<int> ours = [.. Sockets().Where(fd => !before.Contains(fd))];
 
         // Three epolls and three eventfds, the listening socket, both ends of the connection.
-        Assert.Equal(9 + DescriptorReserve.Count, ours.Count);
+        Assert.True(9 + DescriptorReserve.Count == ours.Count, string.Join(", ", ours.Select(static fd => $"{fd} {Target(fd)}")));
         Assert.All(ours, static fd =>
         {
             string flags = File.ReadLines($"/proc/self/fdinfo/{fd}").Single(static line => line.StartsWith("flags:", StringComparison.Ordinal));
