@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using C10kServer.Soak.Tests.Support;
 
 namespace C10kServer.Soak.Tests;
@@ -28,6 +30,9 @@ public sealed class SoakTests(ITestOutputHelper output)
     private static TimeSpan Duration => TimeSpan.FromSeconds(
         double.TryParse(Environment.GetEnvironmentVariable("C10KSERVER_SOAK_SECONDS"), CultureInfo.InvariantCulture, out double seconds)
             ? seconds : 60);
+
+    // Connections of the test's own to a server whose clients are at their end.
+    private int _knocks;
 
     [Fact]
     public void A_server_is_after_a_long_mix_of_clients_what_it_was_before()
@@ -64,9 +69,9 @@ public sealed class SoakTests(ITestOutputHelper output)
         Assert.Equal(0, stopped["threads"]);
     }
 
-    private static void AssertMix(Answer clients, Change change, int disturbances)
+    private void AssertMix(Answer clients, Change change, int disturbances)
     {
-        change.AssertConnections(clients);
+        change.AssertConnections(clients, _knocks);
         change.AssertBytesBounded(clients);
 
         // The disturbances have been felt, and have not cost a connection that had a right to go on.
@@ -120,13 +125,14 @@ public sealed class SoakTests(ITestOutputHelper output)
         int atRest = server.OpenDescriptors;
         using var mix = new Clients(server, "mix", arguments);
         int disturbances = 0;
+        _knocks = 0;
         if (disturbed)
         {
             // What is begun before the time is over is over soon enough to be made good while connections still come.
             DateTime end = DateTime.UtcNow + time - Starvation - Standstill - Starvation;
             while (DateTime.UtcNow < end && !mix.HaveEnded)
             {
-                Disturb(server, disturbances++, atRest);
+                Disturb(server, mix, disturbances++, atRest);
             }
         }
 
@@ -136,32 +142,50 @@ public sealed class SoakTests(ITestOutputHelper output)
     }
 
     /// <summary>Takes its descriptors away and gives them back, then stops it and lets it go on; each time it must recover.</summary>
-    private void Disturb(ServerProcess server, int number, int atRest)
+    private void Disturb(ServerProcess server, Clients mix, int number, int atRest)
     {
-        Answer calm = Accepting(server, "before it is disturbed", out _);
+        Answer calm = Accepting(server, mix, "before it is disturbed", out _);
 
         // By turns none for connections, or for half of them. It is left what it has at rest: a process that may not open
         // anything at all cannot even start a thread, which the runtime does now and then and does not survive.
         int connections = server.OpenDescriptors - atRest;
         server.Starve(atRest + (number % 2 == 0 ? 0 : connections / 2), Starvation);
-        Answer starved = Accepting(server, "once it has descriptors again", out TimeSpan recovery);
+        Answer starved = Accepting(server, mix, "once it has descriptors again", out TimeSpan recovery);
         Assert.InRange(starved["accept_errors"], calm["accept_errors"] + 1, long.MaxValue);
 
         server.Freeze(Standstill);
-        Answer frozen = Accepting(server, "once it goes on", out TimeSpan thaw);
+        Answer frozen = Accepting(server, mix, "once it goes on", out TimeSpan thaw);
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"disturbance {number}: {starved["accept_errors"] - calm["accept_errors"]} accept errors, accepts again after {recovery.TotalSeconds:F2} and {thaw.TotalSeconds:F2} s; {frozen.Text}"));
     }
 
     /// <summary>Waits until the server accepts. A server that has faulted stays so: nothing is missed between two looks.</summary>
-    private static Answer Accepting(ServerProcess server, string when, out TimeSpan time)
+    private Answer Accepting(ServerProcess server, Clients mix, string when, out TimeSpan time)
     {
         Answer first = server.Stats();
         Answer last = first;
-        time = Eventually.True(() => (last = server.Stats())["accepted"] > first["accepted"], () => $"it accepts {when}: {last.Text}");
+        time = Eventually.True(
+            () =>
+            {
+                if (mix.HaveEnded)
+                {
+                    // The machine stood still, and the clients' time is over: nobody connects any more but this.
+                    Knock(server);
+                }
+
+                return (last = server.Stats())["accepted"] > first["accepted"];
+            },
+            () => $"it accepts {when}: {last.Text}");
         Assert.Equal("Running", last.Of("state"));
         Assert.Equal(0, last["handler_errors"]);
         return last;
+    }
+
+    private void Knock(ServerProcess server)
+    {
+        using var client = new TcpClient();
+        client.Connect(IPAddress.Loopback, (int)server.Port);
+        _knocks++;
     }
 }
