@@ -110,7 +110,7 @@ switch ($Case) {
         try { $server.add_ConnectionOpened([Unspeakable]::Handler[C10kServer.ConnectionEventArgs]()); $failure = $null } catch { $failure = $_ } finally { [Threads]::Allow(-1) }
         Assert ("$failure" -match 'no further thread') "the subscription: $failure"
         (Test-Echo $server.Port).Dispose()
-        Assert ((Get-Ledger) -eq $before) "left after a subscription: $(Get-Ledger)"
+        Wait-For { (Get-Ledger) -eq $before } "left after a subscription: $(Get-Ledger), before: $before"
         $server | Stop-C10kServer
         Assert ($server.EventErrors -eq 0) 'a subscriber that was refused is told'
     }
