@@ -32,7 +32,7 @@ internal sealed unsafe partial class Worker
         }
 
         Volatile.Write(ref _turnStarted, 0);
-        bool work = _mailboxPending || _ready.Count > 0 || _sync.Count > 0 || _reap.Count > 0;
+        bool work = _mailboxPending || _ready.Count > 0 || _sync.Count > 0 || _reap.Count > 0 || _recoveryLeft > 0;
         int timeout = work ? 0 : Timeout(now);
         int n = timeout == 0 || _busyPoll == 0 ? _epoll.Wait(timeout) : WaitBusily(timeout);
         Now = Clock.Now;
