@@ -116,8 +116,7 @@ public sealed class ServerStartException : IOException
     /// <summary>The exception for a thread that could not be started.</summary>
     private static ServerStartException OutOfThreads(Exception cause) => new(
         StartFailure.ThreadLimit,
-        "The process may start no further thread. Stop other servers or programs, ask for fewer workers or handlers, or raise the limit: " +
-        "that of the user (ulimit -u), or that of the control group (pids.max, which is TasksMax= of a systemd unit).",
+        $"The process may start no further thread. Stop other servers or programs, ask for fewer workers or handlers, or {EngineThread.RaiseLimit}",
         Native.Errno.EAGAIN,
         cause);
 

@@ -158,7 +158,9 @@ public sealed partial class Connection
         catch (OutOfMemoryException)
         {
             // The handler must not catch this exception: part of the bytes is with the kernel already, and nothing may follow a gap.
-            _worker.OnMemoryExhausted(this);
+            // The input stays where it is until the end of the turn, because the handler may be reading a message from it.
+            _worker.OnMemoryExhausted();
+            Abort(CloseReason.Aborted);
         }
     }
 

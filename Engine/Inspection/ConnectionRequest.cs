@@ -26,7 +26,7 @@ public enum ConnectionAction
 }
 
 /// <summary>Asks a worker to do something to a connection, and waits for the worker's answer. Each worker that is asked gets a new object.</summary>
-internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? parcel)
+internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? send)
 {
     private readonly TaskCompletionSource<ConnectionInfo?> _answer = new();
 
@@ -38,7 +38,7 @@ internal sealed class ConnectionRequest(ConnectionRef target, ConnectionAction a
     internal Worker? MoveTo { get; } = moveTo;
 
     /// <summary>For Send: the bytes.</summary>
-    internal SendCommand? SendCommand { get; } = parcel;
+    internal SendCommand? SendCommand { get; } = send;
 
     /// <summary>From the worker's thread: the connection's row after the action, or null if the worker has no such connection.</summary>
     internal void Answer(ConnectionInfo? row) => _answer.SetResult(row);

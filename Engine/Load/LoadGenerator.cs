@@ -58,8 +58,7 @@ public sealed class LoadGenerator : IDisposable
         {
             throw new LoadException(
                 LoadFailure.ThreadLimit,
-                "The process may start no further thread. Stop servers or programs, or raise the limit: that of the user (ulimit -u), or that of the " +
-                "control group (pids.max, which is TasksMax= of a systemd unit).",
+                $"The process may start no further thread. Stop servers or programs, or {EngineThread.RaiseLimit}",
                 e.Errno);
         }
     }

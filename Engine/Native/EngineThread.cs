@@ -9,6 +9,10 @@ public sealed class EngineThread
     /// <summary>The call that fails when the process may not have another thread.</summary>
     internal const string CreateCall = "pthread_create";
 
+    /// <summary>What the user can do about it, behind what else there is to do.</summary>
+    internal const string RaiseLimit =
+        "raise the limit: that of the user (ulimit -u), or that of the control group (pids.max, which is TasksMax= of a systemd unit).";
+
     private readonly Action _body;
     private readonly Action<Exception> _onFailure;
     private volatile Thread? _thread;

@@ -28,11 +28,7 @@ public sealed class SessionScheduler
     private static readonly long PatienceTicks = PatienceMilliseconds * Stopwatch.Frequency / 1000;
 
     private readonly object _gate = new();
-
-    // The sessions that wait for a consumer, linked through NextReady. To add one takes no memory, so it cannot fail half way.
-    private Session? _readyFirst;
-    private Session? _readyLast;
-    private int _readyCount;
+    private readonly SessionQueue _ready = new();
     private readonly List<SessionConsumer> _consumers = [];
     private readonly SessionHandler _handler;
     private int _asleep;
@@ -58,7 +54,7 @@ public sealed class SessionScheduler
         {
             lock (_gate)
             {
-                return _readyCount;
+                return _ready.Count;
             }
         }
     }
@@ -92,7 +88,7 @@ public sealed class SessionScheduler
         lock (_gate)
         {
             _closed = true;
-            (_readyFirst, _readyLast, _readyCount) = (null, null, 0);
+            _ready.Clear();
             Monitor.PulseAll(_gate);
         }
     }
@@ -180,7 +176,7 @@ public sealed class SessionScheduler
     {
         lock (_gate)
         {
-            if (_readyFirst is not null)
+            if (_ready.Count > 0)
             {
                 _wakesUnderWay = _asleep;
                 Monitor.PulseAll(_gate);
@@ -316,16 +312,12 @@ public sealed class SessionScheduler
         Session? session;
         while (true)
         {
-            session = _readyFirst;
-            if (session is null)
+            if (!_ready.TryDequeue(out session))
             {
                 chain = null;
                 return null;
             }
 
-            _readyFirst = session.NextReady;
-            session.NextReady = null;
-            _readyCount--;
 
             if (!TryPark(session))
             {
@@ -339,7 +331,7 @@ public sealed class SessionScheduler
 
         chain = session.ChainFirst;
         session.ChainFirst = session.ChainLast = null;
-        if (_readyFirst is not null && _asleep > 0)
+        if (_ready.Count > 0 && _asleep > 0)
         {
             WakeIfNeeded(Clock.Now);
         }
@@ -376,22 +368,12 @@ public sealed class SessionScheduler
     {
         session.Scheduled = true;
         session.ScheduledAt = now;
-        if (_readyFirst is null)
-        {
-            _readyFirst = session;
-        }
-        else
-        {
-            _readyLast!.NextReady = session;
-        }
-
-        _readyLast = session;
-        _readyCount++;
+        _ready.Enqueue(session);
     }
 
     private void WakeIfNeeded(long now)
     {
-        if (_readyFirst is { } first
+        if (_ready.First is { } first
             && _asleep > _wakesUnderWay
             && (now - first.ScheduledAt >= PatienceMilliseconds || (_wakesUnderWay == 0 && !IsAnyFree())))
         {

@@ -44,16 +44,7 @@ internal sealed unsafe partial class Worker
     internal bool AddToReap(Connection connection) => TryAdd(_reap, connection);
 
     /// <inheritdoc cref="AddToReady"/>
-    internal bool AddToSync(Connection connection)
-    {
-        if (_sync.Count == _sync.Capacity && !HasGrown(_sync))
-        {
-            return false;
-        }
-
-        _sync.Add(connection);
-        return true;
-    }
+    internal bool AddToSync(Connection connection) => TryAdd(_sync, connection);
 
     private bool TryAdd(Queue<Connection> list, Connection connection)
     {
@@ -67,20 +58,6 @@ internal sealed unsafe partial class Worker
     }
 
     private bool HasGrown(Queue<Connection> list)
-    {
-        try
-        {
-            list.EnsureCapacity(list.Count + 1);
-            return true;
-        }
-        catch (OutOfMemoryException)
-        {
-            OnMemoryExhausted();
-            return false;
-        }
-    }
-
-    private bool HasGrown(List<Connection> list)
     {
         try
         {

@@ -35,16 +35,8 @@ internal sealed unsafe partial class Worker
         int errno = connection.IsRegistered ? _epoll.Delete(connection.Fd) : 0;
         Debug.Assert(errno == 0, "a connection knows whether it is registered");
         _table.Remove(connection);
-        _sync.Remove(connection);
-        for (int left = _ready.Count; left > 0; left--)
-        {
-            Connection other = _ready.Dequeue();
-            if (other != connection)
-            {
-                _ready.Enqueue(other);
-            }
-        }
-
+        Remove(_sync, connection);
+        Remove(_ready, connection);
         connection.Detach(to, transfer.Output);
         _server.Workers.OnMoveBegun();
         try
@@ -62,6 +54,19 @@ internal sealed unsafe partial class Worker
         connection.Assign(this);
         TakeOver(transfer);
         return false;
+    }
+
+    // Once around, in the order that there is: this takes no memory.
+    private static void Remove(Queue<Connection> list, Connection connection)
+    {
+        for (int left = list.Count; left > 0; left--)
+        {
+            Connection other = list.Dequeue();
+            if (other != connection)
+            {
+                list.Enqueue(other);
+            }
+        }
     }
 
     private void TakeOver(ConnectionTransfer transfer)

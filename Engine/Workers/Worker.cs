@@ -39,7 +39,7 @@ internal sealed unsafe partial class Worker : IDisposable
     private readonly byte[] _scratch = GC.AllocateUninitializedArray<byte>(ScratchSize, pinned: true);
     private Queue<Connection> _ready = new(LeastListCapacity);
     private Queue<Connection> _readyNow = new(LeastListCapacity);
-    private readonly List<Connection> _sync = new(LeastListCapacity);
+    private readonly Queue<Connection> _sync = new(LeastListCapacity);
     private readonly Queue<Connection> _reap = new(LeastListCapacity);
     private StartGate? _startGate;
     private bool _mailboxPending;
@@ -329,12 +329,10 @@ internal sealed unsafe partial class Worker : IDisposable
 
     private void SyncInterest()
     {
-        // The loop goes by index, because a failure in it closes a connection, and that may mark other connections.
-        for (int i = 0; i < _sync.Count; i++)
+        // A failure in here closes a connection, and that may mark other connections, which follow in the same pass.
+        while (_sync.TryDequeue(out Connection? connection))
         {
-            _sync[i].SyncInterest(_epoll);
+            connection.SyncInterest(_epoll);
         }
-
-        _sync.Clear();
     }
 }

@@ -251,7 +251,7 @@ internal sealed class WorkerPool
     /// <exception cref="InvalidOperationException">The calling thread is a worker's, which would wait for itself.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     internal ConnectionInfo? Ask(
-        ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? parcel, TimeSpan timeout, CancellationToken cancel)
+        ConnectionRef target, ConnectionAction action, Worker? moveTo, SendCommand? send, TimeSpan timeout, CancellationToken cancel)
     {
         RefuseOwnThread();
         long deadline = Clock.Now + (long)timeout.TotalMilliseconds;
@@ -282,7 +282,7 @@ internal sealed class WorkerPool
 
         ConnectionRequest? Send(Worker worker)
         {
-            var request = new ConnectionRequest(target, action, moveTo, parcel);
+            var request = new ConnectionRequest(target, action, moveTo, send);
             return worker.Post(new Command(CommandKind.Act, Subject: request)) ? request : null;
         }
     }

@@ -12,6 +12,10 @@ function Open-TestShell {
     param([string] $Command, [string] $Location, [string[]] $Under)
 
     $pwsh = [System.Environment]::ProcessPath
+
+    # Whoever runs the tests in the background, or under nohup, has them ignore SIGINT and SIGHUP, and an ignored signal stays ignored in a new program.
+    $ignored = [System.IO.File]::ReadAllLines('/proc/self/status') -match '^SigIgn:' -replace '^SigIgn:\s*', '0x'
+    if ([ulong]$ignored[0] -band 3) { $Under = @('env', '--default-signal=HUP,INT') + @($Under | Where-Object { $_ }) }
     $start = [System.Diagnostics.ProcessStartInfo]::new($(if ($Under) { $Under[0] } else { $pwsh }))
     if ($Under) { foreach ($word in @($Under | Select-Object -Skip 1) + $pwsh) { $start.ArgumentList.Add($word) } }
     $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
